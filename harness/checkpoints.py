@@ -1,0 +1,420 @@
+"""Where are the checkpoints? Folders, patterns and hub revisions → [Checkpoint].
+
+A checkpoint is known by the content of its files, so that a renamed folder is the
+same one and a folder with other weights in it is not. The files of a hub revision
+count the same whether they lie in the local cache or are still on the hub.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from harness.errors import CheckpointError
+from harness.records import Checkpoint, digest
+from harness.suite import (
+    FolderCheckpoint,
+    HubCheckpoints,
+    PatternCheckpoints,
+    Suite,
+    resolve_path,
+)
+
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.gguf")
+"""In the order in which transformers prefers them: the first that is there counts."""
+
+SETTINGS = ("config.json", "generation_config.json")
+"""Small files that change answers together with the weights."""
+
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+)
+
+FIELD = re.compile(r"\{(\w*)\}")
+FIELDS = ("model", "train_seed", "step")
+
+HUB_SCHEME = "hub://"
+"""How `Checkpoint.location` names files that are still on the hub."""
+
+
+def find_checkpoints(suite: Suite, base: Path, zoo: Path | None) -> list[Checkpoint]:
+    """Return the checkpoints that `suite` names, each once, in order.
+
+    Parameters
+    ----------
+    base : Path
+        Folder that relative paths start from: the suite file's.
+    zoo : Path or None
+        What ``zoo://`` stands for; ``None`` when no zoo was built.
+
+    Raises
+    ------
+    CheckpointError
+        ``checkpoint-missing``, ``not-a-checkpoint``, ``tokenizer-missing``,
+        ``tokenizer-unreadable``, ``no-checkpoints`` (a pattern matches nothing),
+        ``pattern-field``, ``hub-unreachable``, ``duplicate-checkpoint``.
+    """
+    found: list[Checkpoint] = []
+    for entry in suite.checkpoints:
+        if isinstance(entry, FolderCheckpoint):
+            found.append(_from_folder_entry(entry, base, zoo))
+        elif isinstance(entry, PatternCheckpoints):
+            found.extend(_from_pattern(entry, base, zoo))
+        else:
+            found.extend(_from_hub(entry))
+    seen: dict[tuple[str, int | None, int | None], Checkpoint] = {}
+    for checkpoint in found:
+        key = (checkpoint.model, checkpoint.train_seed, checkpoint.step)
+        if key in seen:
+            raise CheckpointError(
+                f"two checkpoints are called {checkpoint}: {seen[key].location} and "
+                f"{checkpoint.location}; give one another model name, seed or step",
+                code="duplicate-checkpoint",
+            )
+        seen[key] = checkpoint
+    return found
+
+
+def fetch(location: str) -> Path:
+    """Return a local folder with the files of `location`, downloading if it must."""
+    if not location.startswith(HUB_SCHEME):
+        return Path(location)
+    repository, _, commit = location.removeprefix(HUB_SCHEME).rpartition("@")
+    return _snapshot(repository, commit, local_only=False)
+
+
+def _from_folder_entry(
+    entry: FolderCheckpoint, base: Path, zoo: Path | None
+) -> Checkpoint:
+    folder = resolve_path(entry.folder, base, zoo)
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder}: there is no such folder (checkpoint {entry.model})",
+            code="checkpoint-missing",
+        )
+    tokenizer = resolve_path(entry.tokenizer, base, zoo) if entry.tokenizer else None
+    return _from_folder(
+        folder,
+        model=entry.model,
+        train_seed=entry.train_seed,
+        step=entry.step,
+        gguf_file=entry.gguf_file,
+        tokenizer=tokenizer,
+    )
+
+
+def _from_pattern(
+    entry: PatternCheckpoints, base: Path, zoo: Path | None
+) -> list[Checkpoint]:
+    unknown = sorted(set(FIELD.findall(entry.pattern)) - set(FIELDS))
+    if unknown:
+        raise CheckpointError(
+            f"pattern {entry.pattern!r} has {{{unknown[0]}}}; "
+            "it may have {model}, {train_seed} and {step}",
+            code="pattern-field",
+        )
+    names = [entry.model] if isinstance(entry.model, str) else entry.model
+    if "{model}" not in entry.pattern and (names is None or len(names) != 1):
+        raise CheckpointError(
+            f"pattern {entry.pattern!r} has no {{model}}; name one with model:",
+            code="pattern-field",
+        )
+    path = str(resolve_path(entry.pattern, base, zoo))
+    matcher = _path_matcher(path)
+    matches = []
+    for candidate in glob.iglob(FIELD.sub("*", glob.escape(path))):
+        match = matcher.fullmatch(candidate)
+        if match is None or not Path(candidate).is_dir():
+            continue
+        fields = match.groupdict()
+        model = fields.get("model") or (names or [""])[0]
+        train_seed = int(fields["train_seed"]) if "train_seed" in fields else None
+        step = int(fields["step"]) if "step" in fields else None
+        if (
+            (names is None or model in names)
+            and (entry.train_seed is None or train_seed in entry.train_seed)
+            and (entry.step is None or step in entry.step)
+        ):
+            matches.append((model, train_seed, step, candidate))
+    if not matches:
+        raise CheckpointError(
+            f"no folder matches {entry.pattern!r} "
+            f"(looked below {_deepest_existing(path)})",
+            code="no-checkpoints",
+        )
+    matches.sort(key=lambda m: (m[0], _first_none(m[1]), _first_none(m[2])))
+    with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter
+        return list(
+            pool.map(
+                lambda m: _from_folder(
+                    Path(m[3]), model=m[0], train_seed=m[1], step=m[2]
+                ),
+                matches,
+            )
+        )
+
+
+def _path_matcher(path: str) -> re.Pattern[str]:
+    """Turn a path with fields into an expression; a field met twice must agree."""
+    seen: set[str] = set()
+    parts: list[str] = []
+    for index, part in enumerate(FIELD.split(path)):
+        if index % 2 == 0:
+            parts.append(re.escape(part))
+        elif part in seen:
+            parts.append(f"(?P={part})")
+        else:
+            seen.add(part)
+            parts.append(f"(?P<{part}>{'[^/]+' if part == 'model' else '[0-9]+'})")
+    return re.compile("".join(parts))
+
+
+def _deepest_existing(path: str) -> Path:
+    """Return the last folder of `path` that is there, before its first field."""
+    folder = Path(path.split("{")[0])
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
+
+
+def _first_none(value: int | None) -> int:
+    return -1 if value is None else value
+
+
+def _from_folder(
+    folder: Path,
+    *,
+    model: str,
+    train_seed: int | None,
+    step: int | None,
+    gguf_file: str | None = None,
+    tokenizer: Path | None = None,
+    revision: str | None = None,
+) -> Checkpoint:
+    weights = [folder / gguf_file] if gguf_file else _weight_files(folder)
+    settings = [folder / name for name in SETTINGS if (folder / name).is_file()]
+    if not weights or not all(file.is_file() for file in weights):
+        raise CheckpointError(
+            f"{folder}: not a checkpoint, it has no {gguf_file or 'weights'} "
+            f"({', '.join(WEIGHTS)})",
+            code="not-a-checkpoint",
+        )
+    if gguf_file is None and not (folder / "config.json").is_file():
+        raise CheckpointError(
+            f"{folder}: not a checkpoint, it has no config.json",
+            code="not-a-checkpoint",
+        )
+    tokens = _tokenizer_files(tokenizer or folder)
+    if not tokens and gguf_file is None:
+        raise CheckpointError(
+            f"{tokenizer or folder}: there is no tokenizer ({TOKENIZER[0]}); "
+            "name its folder with tokenizer:",
+            code="tokenizer-missing",
+        )
+    return Checkpoint(
+        model=model,
+        train_seed=train_seed,
+        step=step,
+        weights_digest=_digest_files([*weights, *settings]),
+        tokenizer_digest=_digest_files(tokens or weights),
+        location=str(folder.absolute()),
+        gguf_file=gguf_file,
+        tokenizer=str(tokenizer.absolute()) if tokenizer else None,
+        revision=revision,
+    )
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    for pattern in WEIGHTS:
+        files = sorted(folder.glob(pattern))
+        if files:
+            return files
+    return []
+
+
+def _tokenizer_files(folder: Path) -> list[Path]:
+    files = [folder / name for name in TOKENIZER if (folder / name).is_file()]
+    for file in files:
+        if file.suffix == ".json":
+            try:
+                json.loads(file.read_bytes())
+            except (OSError, ValueError) as error:
+                raise CheckpointError(
+                    f"{file}: the tokenizer cannot be read: {error}",
+                    code="tokenizer-unreadable",
+                ) from None
+    # Settings alone make no tokenizer.
+    return files if any(f.name in _VOCABULARIES for f in files) else []
+
+
+_VOCABULARIES = {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"}
+
+
+def _digest_files(files: Iterable[Path]) -> str:
+    return digest([[file.name, _file_digest(str(file))] for file in files])
+
+
+def _file_digest(path: str) -> str:
+    """Return the SHA-256 of a file, remembered while its inode does not change.
+
+    The change time is part of the key: unlike the modification time it cannot be
+    put back, so an edited file is never taken for the old one.
+    """
+    try:
+        status = Path(path).stat()
+        return _hash_file(path, status.st_ino, status.st_size, status.st_ctime_ns)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be read: {error.strerror}", code="checkpoint-missing"
+        ) from None
+
+
+@lru_cache(65_536)
+def _hash_file(path: str, _inode: int, _size: int, _changed_ns: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# ---- hub -----------------------------------------------------------------------
+
+
+def _from_hub(entry: HubCheckpoints) -> list[Checkpoint]:
+    text = entry.hub + entry.revision
+    for field, values in (("train_seed", entry.train_seed), ("step", entry.step)):
+        if (values is None) == (f"{{{field}}}" in text):
+            raise CheckpointError(
+                f"hub {entry.hub!r} at {entry.revision!r}: "
+                + (
+                    f"{{{field}}} has no values; list them with {field}:"
+                    if values is None
+                    else f"{field}: is given but {{{field}}} is in neither"
+                ),
+                code="pattern-field",
+            )
+    grid = itertools.product(entry.train_seed or [None], entry.step or [None])
+    return [_from_revision(entry, seed, step) for seed, step in grid]
+
+
+def _from_revision(
+    entry: HubCheckpoints, train_seed: int | None, step: int | None
+) -> Checkpoint:
+    values = {"train_seed": str(train_seed), "step": str(step)}
+
+    def fill(text: str) -> str:
+        return FIELD.sub(lambda m: values.get(m[1], m[0]), text)
+
+    repository, revision = fill(entry.hub), fill(entry.revision)
+    try:
+        folder = _snapshot(repository, revision, local_only=True)
+    except CheckpointError:
+        return _remote(repository, revision, entry.model, train_seed, step)
+    return _from_folder(
+        folder,
+        model=entry.model,
+        train_seed=train_seed,
+        step=step,
+        revision=f"{repository}@{folder.name}",
+    )
+
+
+def _snapshot(repository: str, revision: str, *, local_only: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(
+            repository,
+            revision=revision,
+            local_files_only=local_only,
+            allow_patterns=[*WEIGHTS, *SETTINGS, *TOKENIZER, "*.index.json"],
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{repository} at {revision}: not in the local cache and not to be had "
+            f"from the hub: {_first_line(error)}",
+            code="hub-unreachable",
+        ) from None
+    return Path(folder)
+
+
+def _remote(
+    repository: str,
+    revision: str,
+    model: str,
+    train_seed: int | None,
+    step: int | None,
+) -> Checkpoint:
+    """Identify a revision by the hub's own digests, without its weights."""
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        info = HfApi().model_info(repository, revision=revision, files_metadata=True)
+        sizes = {s.rfilename: s for s in info.siblings or []}
+        weights = _preferred(list(sizes))
+        hashes = [[name, _hub_sha256(sizes[name])] for name in weights]
+
+        def small(names: Sequence[str]) -> list[Path]:
+            return [
+                Path(hf_hub_download(repository, name, revision=info.sha))
+                for name in names
+                if name in sizes
+            ]
+
+        settings, tokens = small(SETTINGS), small(TOKENIZER)
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{repository} at {revision}: not in the local cache and not to be had "
+            f"from the hub: {_first_line(error)}",
+            code="hub-unreachable",
+        ) from None
+    if not weights or not tokens:
+        raise CheckpointError(
+            f"{repository} at {revision}: no weights or no tokenizer there",
+            code="not-a-checkpoint",
+        )
+    hashes += [[file.name, _file_digest(str(file))] for file in settings]
+    return Checkpoint(
+        model=model,
+        train_seed=train_seed,
+        step=step,
+        weights_digest=digest(hashes),
+        tokenizer_digest=_digest_files(tokens),
+        location=f"{HUB_SCHEME}{repository}@{info.sha}",
+        revision=f"{repository}@{info.sha}",
+    )
+
+
+def _preferred(names: list[str]) -> list[str]:
+    for pattern in WEIGHTS:
+        chosen = sorted(n for n in names if Path(n).match(pattern) and "/" not in n)
+        if chosen:
+            return chosen
+    return []
+
+
+def _hub_sha256(sibling: Any) -> str:
+    """Return what the hub says a large file's SHA-256 is."""
+    if sibling.lfs is None:
+        raise ValueError(f"{sibling.rfilename} has no SHA-256 on the hub")
+    return str(sibling.lfs.sha256)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,66 @@
+"""Every error this package raises on purpose.
+
+HarnessError
+ x InputError (also ValueError)        the caller's data or options; exit 2
+   + SuiteError                        a suite file does not say what it must
+   + SchemaError                       a table lacks a column, or has a wrong one
+   + DesignError                       the data cannot answer the question asked
+   + CheckpointError                   a checkpoint is not there or cannot be used
+ x RunError (also RuntimeError)        the work failed; exit 5
+   + TrialError                        one trial failed; names the trial
+   + StoreError                        results/ could not be read or written
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """Base of all errors raised on purpose.
+
+    ``code`` is a stable kebab-case word that documents and tests may rely on;
+    the message is prose for a person and may change.
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with the code, so that an error survives the way from a worker."""
+        return _rebuild, (type(self), str(self), self.code)
+
+
+def _rebuild(kind: type[HarnessError], message: str, code: str) -> HarnessError:
+    return kind(message, code=code)
+
+
+class InputError(HarnessError, ValueError):
+    """What the caller gave cannot be used."""
+
+
+class SuiteError(InputError):
+    """A suite file does not say what it must."""
+
+
+class SchemaError(InputError):
+    """A table lacks a column, or has one of the wrong kind."""
+
+
+class DesignError(InputError):
+    """The data are well formed but cannot answer the question asked."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint is not where the suite says, or is not one."""
+
+
+class RunError(HarnessError, RuntimeError):
+    """The work failed."""
+
+
+class TrialError(RunError):
+    """One trial failed; the message names it."""
+
+
+class StoreError(RunError):
+    """A store could not be read or written."""

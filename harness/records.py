@@ -1,0 +1,220 @@
+"""What are the nouns? Caution, Checkpoint, Template, Trial: plain and frozen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Formulation = Literal["", "choice", "cloze"]
+"""How a question with choices is put: answer by letter, or score the answer text.
+
+Empty for tasks that know no such difference (minimal pairs, generation)."""
+
+IDENTITY_VERSION = 1
+"""Raised when what a trial's answers mean changes, so that old ones are not reused."""
+
+
+def digest(content: Any) -> str:
+    """Return sixteen hex digits of `content` as canonical JSON; equal on all machines."""
+    text = json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+    )
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something the reader must know before using a number. Not an error."""
+
+    code: str
+    """A stable kebab-case word."""
+
+    text: str
+    """One sentence: what is the matter, and what would be enough."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Weights at one point of one training run: a respondent in test theory."""
+
+    model: str
+    """Family and size, as its authors name it, such as ``pythia-160m``."""
+
+    train_seed: int | None
+    """Which of the training runs that differ in nothing but the seed."""
+
+    step: int | None
+    """Optimizer steps taken, not tokens."""
+
+    weights_digest: str
+    """Digest of the weight files' content."""
+
+    tokenizer_digest: str
+    """Digest of the tokenizer's files; checkpoints that share it share tokens."""
+
+    location: str = field(compare=False)
+    """Absolute folder of the weights: where, not what; no part of identity."""
+
+    gguf_file: str | None = None
+    """Name of the GGUF file inside `location`, where the weights are one."""
+
+    tokenizer: str | None = field(default=None, compare=False)
+    """Folder of the tokenizer, where it is not `location`."""
+
+    revision: str | None = field(default=None, compare=False)
+    """Commit of the hub snapshot that `location` holds; no part of identity."""
+
+    def __str__(self) -> str:
+        parts = [self.model]
+        if self.train_seed is not None:
+            parts.append(f"seed {self.train_seed}")
+        if self.step is not None:
+            parts.append(f"step {self.step}")
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """One way to put an item to the model: system prompt and wording."""
+
+    name: str
+    """How tables and figures call it."""
+
+    system_prompt: str | None = None
+    """Put before everything else; ``None`` leaves it out."""
+
+    doc_to_text: str | None = None
+    """Jinja wording of the question, instead of the task's own."""
+
+    doc_to_target: str | None = None
+    """Jinja wording of the answer, instead of the task's own."""
+
+    doc_to_choice: str | None = None
+    """Jinja wording of the choices, instead of the task's own."""
+
+    target_delimiter: str | None = None
+    """What stands between question and answer, instead of the task's own."""
+
+    apply_chat_template: bool = False
+    """Whether the tokenizer's chat template wraps the prompt."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that the model can see; the name is not among it."""
+        content = asdict(self)
+        del content["name"]
+        return digest(content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInfo:
+    """What a plan must know of one task, as the backend loaded it."""
+
+    task: str
+    """lm-eval's task name."""
+
+    task_digest: str
+    """Digest of its configuration and of every item and few-shot example."""
+
+    version: str
+    output_type: str
+    formulation: Formulation
+    num_fewshot: int
+    sampled: bool
+    """Whether answers are drawn at random; if not, seeds and repeats change nothing."""
+
+    draws_fewshot: bool
+    """Whether few-shot examples are drawn at random; if not, their seed is idle."""
+
+    repeats: int
+    """Answers per item that the task itself asks for."""
+
+    n_items: int
+    """Items that the task holds."""
+
+    n_requests: int
+    """Forward requests that all of its items make: one per choice, reference, answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequest:
+    """A task with the suite's overrides: what the backend is asked to load."""
+
+    task: str
+    task_paths: tuple[str, ...] = field(default=(), compare=False)
+    """Folders of task YAML; an empty tuple means lm-eval's own tasks."""
+
+    formulation: Formulation = ""
+    """Asked formulation; empty takes the task's own."""
+
+    num_fewshot: int | None = None
+    generation: tuple[tuple[str, Any], ...] = ()
+    """Overrides of the task's generation arguments, as sorted pairs."""
+
+    template: Template = Template(name="default")
+    allow_unsafe_code: bool = False
+    """Whether a task that runs model-written code was allowed by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """The smallest unit of work: one checkpoint, one task, one template, its seeds."""
+
+    checkpoint: Checkpoint
+    request: TaskRequest
+    info: TaskInfo
+    items: tuple[int, ...] | None
+    """Indices of the chosen items in ascending order; ``None`` means all of them."""
+
+    fewshot_seed: int
+    sample_seed: int
+    repeats: int
+    dtype: str
+    batch_size: int
+    max_length: int | None
+    entropy: int
+    """The suite's; seeds what is drawn at random within the trial."""
+
+    backend: str
+    """Name and version of what evaluates it, such as ``lm-eval 0.4.13``."""
+
+    @property
+    def trial_id(self) -> str:
+        """Sixteen hex digits of all that can change an answer; no path is in it."""
+        checkpoint, info = self.checkpoint, self.info
+        return digest(
+            {
+                "identity_version": IDENTITY_VERSION,
+                "model": checkpoint.model,
+                "train_seed": checkpoint.train_seed,
+                "step": checkpoint.step,
+                "weights": checkpoint.weights_digest,
+                "tokenizer": checkpoint.tokenizer_digest,
+                "task": info.task,
+                "task_digest": info.task_digest,
+                "template": self.request.template.digest,
+                "formulation": info.formulation,
+                "num_fewshot": info.num_fewshot,
+                "generation": self.request.generation,
+                "items": self.items,
+                # A seed that nothing is drawn from cannot change an answer.
+                "fewshot_seed": self.fewshot_seed if info.draws_fewshot else None,
+                "sample_seed": self.sample_seed if info.sampled else None,
+                "repeats": self.repeats,
+                "dtype": self.dtype,
+                "batch_size": self.batch_size,
+                "max_length": self.max_length,
+                "entropy": self.entropy if info.sampled else None,
+                "backend": self.backend,
+            }
+        )
+
+    @property
+    def n_items(self) -> int:
+        """How many items are put to the model."""
+        return self.info.n_items if self.items is None else len(self.items)
+
+    def __str__(self) -> str:
+        return f"{self.info.task} on {self.checkpoint}"
