@@ -1,0 +1,80 @@
+"""How do weights come into memory? Read, refused if unsound, put on a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.checkpoints import fetch
+from harness.errors import InputError, TrialError
+from harness.records import Checkpoint
+from harness.run.backend import Placement
+
+if TYPE_CHECKING:
+    import torch
+
+
+def read_checkpoint(checkpoint: Checkpoint, placement: Placement) -> tuple[Any, Any]:
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    folder = fetch(checkpoint.location)
+    trusted = checkpoint.model in placement.remote_code
+    arguments: dict[str, Any] = {"trust_remote_code": trusted}
+    if checkpoint.gguf_file:
+        arguments["gguf_file"] = checkpoint.gguf_file
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            checkpoint.tokenizer or folder, **arguments
+        )
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, placement.dtype),
+            output_loading_info=True,
+            **arguments,
+        )
+    except Exception as error:
+        raise TrialError(
+            f"{checkpoint}: {folder} cannot be loaded: "
+            f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
+            code="checkpoint-unreadable",
+        ) from error
+    missing = sorted(report.get("missing_keys", ()))
+    mismatched = sorted(str(key) for key in report.get("mismatched_keys", ()))
+    if missing or mismatched:
+        raise TrialError(
+            f"{checkpoint}: {folder} lacks {len(missing + mismatched)} tensors, first "
+            f"{(missing + mismatched)[0]!r}; they would be random numbers",
+            code="weights-missing",
+        )
+    bad = [n for n, p in model.named_parameters() if not bool(p.isfinite().all())]
+    if bad:
+        raise TrialError(
+            f"{checkpoint}: {len(bad)} tensors of {folder} are not finite, "
+            f"first {bad[0]!r}",
+            code="weights-not-finite",
+        )
+    return model, tokenizer
+
+
+def device_of(placement: Placement) -> str:
+    import torch
+
+    there = torch.cuda.is_available()
+    if placement.device == "cuda" and not there:
+        raise InputError(
+            "resources: device is cuda, but this worker sees no GPU",
+            code="device-missing",
+        )
+    # Ray shows a worker only its own GPUs, so the first one is the right one.
+    wanted = placement.device == "cuda" or (
+        placement.device == "auto" and placement.gpus > 0 and there
+    )
+    return "cuda:0" if wanted else "cpu"
+
+
+def device_name(device: torch.device) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,336 @@
+"""Where are the results? Two append-only Delta tables; the only importer of deltalake.
+
+``trials`` has one row per attempt, ``responses`` one per answer. An attempt's
+responses are committed first and its row in ``trials`` after them; readers take
+their list of attempts from ``trials``. So a crash between the two commits leaves
+nothing that anyone can see, and several drivers may write at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from harness.errors import InputError, StoreError
+from harness.frames import IDENTITY, JOINED, RESPONSES, STORE_FORMAT, TRIALS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DESCRIPTION = "evalvar.store/"
+"""What each table's description begins with; the format's number follows."""
+
+TABLES = {"responses": RESPONSES, "trials": TRIALS}
+
+EVIDENCE = tuple(name for name in RESPONSES.names if name != "attempt_id")
+"""What two stores must agree on to hold the same content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreInfo:
+    """What a store holds, in numbers."""
+
+    path: str
+    format: int
+    n_trials_done: int
+    n_trials_failed: int
+    n_responses: int
+    n_checkpoints: int
+    n_tasks: int
+    n_files: int
+    n_bytes: int
+    content_digest: str
+    """Equal for two stores with the same answers, whoever computed them, and when."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return asdict(self)
+
+
+class Store:
+    """A folder, or an object-store address, that holds the two tables.
+
+    Parameters
+    ----------
+    path : str or Path
+        A local folder, or any address that delta-rs reads (``s3://…``).
+
+    Raises
+    ------
+    InputError
+        ``store-missing``, or ``store-format``: written by another version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        for name in TABLES:
+            self._check_format(self._table(name))
+
+    @classmethod
+    def create(cls, path: str | Path) -> Store:
+        """Open the store at `path`, making it if it is not there.
+
+        Raises
+        ------
+        InputError
+            ``store-format``; ``not-a-store``: the folder holds something else.
+        StoreError
+            ``store-not-written``.
+        """
+        if "://" not in str(path):
+            folder = Path(path)
+            if folder.is_file() or (
+                folder.is_dir()
+                and any(folder.iterdir())
+                and not any((folder / name / "_delta_log").is_dir() for name in TABLES)
+            ):
+                raise InputError(
+                    f"{path}: there is something else there; give a new or empty folder",
+                    code="not-a-store",
+                )
+        with _writing(path):
+            for name, schema in TABLES.items():
+                DeltaTable.create(
+                    f"{path}/{name}",
+                    schema=schema,
+                    mode="ignore",
+                    description=f"{DESCRIPTION}{STORE_FORMAT}",
+                )
+        return cls(path)
+
+    # ---- writing -----------------------------------------------------------------
+
+    def append(self, trials: pa.Table, responses: Sequence[pa.Table]) -> None:
+        """Commit attempts: their responses first, then the attempts themselves.
+
+        Raises
+        ------
+        StoreError
+            ``store-not-written``: nothing of these attempts is visible then.
+        """
+        with _writing(self.path):
+            if responses:
+                rows = pa.concat_tables(responses).select(RESPONSES.names)
+                write_deltalake(
+                    f"{self.path}/responses", rows.cast(RESPONSES), mode="append"
+                )
+            write_deltalake(f"{self.path}/trials", trials.cast(TRIALS), mode="append")
+
+    def compact(self) -> dict[str, int]:
+        """Merge small files; return how many there were and are, per table."""
+        counts = {}
+        for name in TABLES:
+            table = self._table(name)
+            with _writing(self.path):
+                table.optimize.compact()
+                table.create_checkpoint()
+            counts[f"{name}_before"] = len(table.file_uris())
+            counts[name] = len(self._table(name).file_uris())
+        return counts
+
+    # ---- reading -----------------------------------------------------------------
+
+    def attempts(self) -> pa.Table:
+        """Return all attempts, failed ones too, as `frames.TRIALS`."""
+        return self._table("trials").to_pyarrow_table().select(TRIALS.names)
+
+    def trials(self) -> pa.Table:
+        """Return one row per trial: the first attempt that was done, else the last.
+
+        Two drivers may have done the same trial; then the first one counts, for
+        every reader alike.
+        """
+        return _one_attempt_each(self.attempts())
+
+    def status(self) -> dict[str, str]:
+        """Return ``done`` or ``failed`` for every trial that was attempted."""
+        trials = self.trials()
+        return dict(
+            zip(
+                trials["trial_id"].to_pylist(),
+                trials["status"].to_pylist(),
+                strict=True,
+            )
+        )
+
+    def response_table(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        model: str | None = None,
+        task: str | None = None,
+    ) -> pa.Table:
+        """Return the visible responses with their trial's identity, as `frames.JOINED`.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Which columns of `frames.JOINED`; all of them by default.
+        model, task : str, optional
+            Only the responses of this model or task.
+        """
+        trials = self.trials()  # before the responses: whatever it names is there
+        trials = trials.filter(pc.equal(trials["status"], "done"))
+        for name, value in (("model", model), ("task", task)):
+            if value is not None:
+                trials = trials.filter(pc.equal(trials[name], value))
+        wanted = list(columns or JOINED.names)
+        own = [n for n in RESPONSES.names if n in wanted or n == "attempt_id"]
+        rows = self._table("responses").to_pyarrow_dataset().to_table(columns=own)
+        place = pc.index_in(
+            rows["attempt_id"], value_set=trials["attempt_id"].combine_chunks()
+        )
+        visible = pc.is_valid(place)
+        rows, place = rows.filter(visible), place.filter(visible)
+        for name in IDENTITY:
+            if name in wanted:
+                column = trials[name].combine_chunks()
+                if pa.types.is_string(column.type):
+                    column = column.dictionary_encode()
+                rows = rows.append_column(name, column.take(place.combine_chunks()))
+        return rows.select(wanted)
+
+    def responses(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        model: str | None = None,
+        task: str | None = None,
+    ) -> pd.DataFrame:
+        """Return `response_table` as a data frame; names are categories."""
+        import pandas as pd
+
+        table = self.response_table(columns, model=model, task=task)
+        nullable = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
+        return table.to_pandas(types_mapper=nullable.get)
+
+    def info(self) -> StoreInfo:
+        """Count what the store holds."""
+        trials = self.trials()
+        done = trials.filter(pc.equal(trials["status"], "done"))
+        rows = self.response_table(EVIDENCE)
+        actions = [pa.table(self._table(n).get_add_actions()) for n in TABLES]
+        checkpoints = done.group_by(["model", "train_seed", "step"]).aggregate([])
+        return StoreInfo(
+            path=self.path,
+            format=STORE_FORMAT,
+            n_trials_done=done.num_rows,
+            n_trials_failed=trials.num_rows - done.num_rows,
+            n_responses=rows.num_rows,
+            n_checkpoints=checkpoints.num_rows,
+            n_tasks=len(pc.unique(done["task"])),
+            n_files=sum(table.num_rows for table in actions),
+            n_bytes=sum(pc.sum(t["size_bytes"]).as_py() or 0 for t in actions),
+            content_digest=_content_digest(rows),
+        )
+
+    def verify(self) -> list[str]:
+        """Return what is wrong with the store, a sentence each; empty if nothing is."""
+        problems = []
+        attempts = self.attempts()
+        done = attempts.filter(pc.equal(attempts["status"], "done"))
+        rows = self._table("responses").to_pyarrow_table(
+            columns=["attempt_id", "item_id", "item_index", "repeat"]
+        )
+        counts = rows.group_by("attempt_id").aggregate([("item_id", "count")])
+        found = dict(
+            zip(
+                counts["attempt_id"].to_pylist(),
+                counts["item_id_count"].to_pylist(),
+                strict=True,
+            )
+        )
+        for attempt in done.select(
+            ["attempt_id", "trial_id", "n_items", "repeats"]
+        ).to_pylist():
+            expected = attempt["n_items"] * attempt["repeats"]
+            there = found.get(attempt["attempt_id"], 0)
+            if there != expected:
+                problems.append(
+                    f"trial {attempt['trial_id']} has {there} responses, "
+                    f"{expected} were written"
+                )
+        cells = rows.group_by(["attempt_id", "item_index", "repeat"]).aggregate([])
+        if cells.num_rows != rows.num_rows:
+            problems.append(
+                f"{rows.num_rows - cells.num_rows} responses stand twice in an attempt"
+            )
+        return problems
+
+    def _table(self, name: str) -> DeltaTable:
+        try:
+            return DeltaTable(f"{self.path}/{name}")
+        except TableNotFoundError:
+            raise InputError(
+                f"{self.path}: there is no store; `evalvar run SUITE` makes one",
+                code="store-missing",
+            ) from None
+        except (DeltaError, OSError) as error:
+            raise StoreError(
+                f"{self.path}: cannot be read: {error}", code="store-not-read"
+            ) from error
+
+    def _check_format(self, table: DeltaTable) -> None:
+        description = table.metadata().description or ""
+        number = description.removeprefix(DESCRIPTION)
+        if number != str(STORE_FORMAT):
+            version = number if description.startswith(DESCRIPTION) else "unknown"
+            raise InputError(
+                f"{self.path}: a store of format {version}, this evalvar reads "
+                f"{STORE_FORMAT}; use the evalvar that wrote it, or another folder",
+                code="store-format",
+            )
+
+
+@contextmanager
+def _writing(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        raise StoreError(
+            f"{path}: cannot be written: {str(error).splitlines()[0]}; "
+            "what was stored before is untouched",
+            code="store-not-written",
+        ) from error
+
+
+def _one_attempt_each(attempts: pa.Table) -> pa.Table:
+    """Keep the first done attempt of every trial, or else its last failed one."""
+    if attempts.num_rows == 0:
+        return attempts
+    failed = pc.not_equal(attempts["status"], "done")
+    moment = pc.cast(attempts["finished_at"], pa.int64())
+    order = pa.table(
+        {
+            "place": pa.array(range(attempts.num_rows), pa.int64()),
+            "trial_id": attempts["trial_id"],
+            "failed": pc.cast(failed, pa.int8()),
+            # Earliest of the done ones, latest of the failed ones.
+            "moment": pc.if_else(failed, pc.negate(moment), moment),
+            "attempt_id": attempts["attempt_id"],
+        }
+    ).sort_by(
+        [(n, "ascending") for n in ("trial_id", "failed", "moment", "attempt_id")]
+    )
+    first = order.group_by("trial_id", use_threads=False).aggregate(
+        [("place", "first")]
+    )
+    return attempts.take(first.sort_by("trial_id")["place_first"])
+
+
+def _content_digest(rows: pa.Table) -> str:
+    keys = [("trial_id", "ascending"), ("item_index", "ascending")]
+    ordered = rows.sort_by([*keys, ("repeat", "ascending")]).combine_chunks()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, ordered.schema.remove_metadata()) as writer:
+        writer.write_table(ordered.replace_schema_metadata())
+    return hashlib.sha256(sink.getvalue()).hexdigest()[:16]

@@ -1,0 +1,247 @@
+"""How is a plan carried out? Plan minus store, run, committed as it comes."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.frames import TRIALS
+from harness.plan import Plan, n_requests
+from harness.records import Trial
+from harness.run.backend import Placement
+from harness.run.worker import Outcome, tables
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+LM_EVAL = "harness.run.lm_eval:LMEvalBackend"
+
+COMMIT_SECONDS = 2.0
+"""Finished trials wait at most this long for a commit that takes several."""
+
+Execute = Callable[[Sequence[Trial]], Iterator[tuple[Trial, Outcome, int]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a sweep is, after a trial was finished."""
+
+    trial: Trial
+    outcome: Outcome
+    n_finished: int
+    n_total: int
+    requests_finished: int
+    requests_total: int
+    seconds: float
+    """Since the sweep began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepResult:
+    """What a sweep came to."""
+
+    n_done: int
+    n_failed: int
+    errors: tuple[str, ...]
+    """The first errors met, one line each."""
+
+    seconds: float
+    forward_seconds: float
+    """Inside the models' own forward passes, summed over workers."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "n_done": self.n_done,
+            "n_failed": self.n_failed,
+            "errors": list(self.errors),
+            "seconds": self.seconds,
+            "forward_seconds": self.forward_seconds,
+        }
+
+
+class Listener(Protocol):
+    """Who hears of progress."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of a finished trial."""
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Finished attempts that wait for their commit."""
+
+    store: Store
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    responses: list[pa.Table] = field(default_factory=list)
+    committed_at: float = field(default_factory=time.monotonic)
+
+    def add(self, row: dict[str, Any], responses: pa.Table | None) -> None:
+        self.trials.append(row)
+        if responses is not None:
+            self.responses.append(responses)
+        if time.monotonic() - self.committed_at >= COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        if self.trials:
+            rows = pa.Table.from_pylist(self.trials, schema=TRIALS)
+            self.store.append(rows, self.responses)
+            self.trials, self.responses = [], []
+        self.committed_at = time.monotonic()
+
+
+def placement_of(plan: Plan) -> Placement:
+    """Return where the suite wants its models."""
+    resources = plan.suite.resources
+    return Placement(
+        cpus=resources.cpus,
+        gpus=resources.gpus,
+        device=resources.device,
+        dtype=resources.dtype,
+        batch_size=resources.batch_size,
+        max_length=resources.max_length,
+        remote_code=tuple(plan.suite.allow_remote_code),
+    )
+
+
+def sweep(
+    plan: Plan,
+    store: Store,
+    execute: Execute,
+    *,
+    listen: Listener | None = None,
+) -> SweepResult:
+    """Run what `plan` has remaining and commit it to `store`.
+
+    Whatever ends it early, a keyboard interrupt among it, commits what was finished
+    first; the same plan made again has only the rest.
+
+    Parameters
+    ----------
+    execute : callable
+        Takes trials and yields each with its outcome and its number of tries, such
+        as `harness.run.pool.run_on_ray` with its options bound.
+
+    Raises
+    ------
+    StoreError
+        ``store-not-written``.
+    """
+    remaining = plan.remaining
+    began = time.monotonic()
+    requests_total = sum(n_requests(trial) for trial in remaining)
+    requests_finished = n_failed = 0
+    forward_seconds = 0.0
+    errors: dict[str, None] = {}
+    batch = _Batch(store)
+    n_finished = 0
+    try:
+        for trial, outcome, tries in execute(remaining):
+            attempt_id = uuid.uuid4().hex
+            batch.add(
+                _trial_row(plan, trial, outcome, tries, attempt_id),
+                tables(outcome, trial.trial_id, attempt_id),
+            )
+            n_finished += 1
+            requests_finished += n_requests(trial)
+            if outcome.answers is None:
+                n_failed += 1
+                errors.setdefault(f"{outcome.error} [{outcome.error_code}]")
+            else:
+                forward_seconds += outcome.answers.forward_seconds
+            if listen is not None:
+                listen(
+                    Progress(
+                        trial=trial,
+                        outcome=outcome,
+                        n_finished=n_finished,
+                        n_total=len(remaining),
+                        requests_finished=requests_finished,
+                        requests_total=requests_total,
+                        seconds=time.monotonic() - began,
+                    )
+                )
+    finally:
+        batch.commit()
+    return SweepResult(
+        n_done=n_finished - n_failed,
+        n_failed=n_failed,
+        errors=tuple(errors)[:5],
+        seconds=time.monotonic() - began,
+        forward_seconds=forward_seconds,
+    )
+
+
+def nothing_to_do() -> SweepResult:
+    """Return the result of a plan that has nothing remaining."""
+    return SweepResult(
+        n_done=0, n_failed=0, errors=(), seconds=0.0, forward_seconds=0.0
+    )
+
+
+def seconds_per_request(trials: pa.Table) -> float | None:
+    """Return worker-seconds per request of the trials done; ``None`` without any."""
+    done = trials.filter(pc.equal(trials["status"], "done"))
+    n = pc.sum(done["n_requests"]).as_py()
+    return pc.sum(done["seconds"]).as_py() / n if n else None
+
+
+def _trial_row(
+    plan: Plan, trial: Trial, outcome: Outcome, tries: int, attempt_id: str
+) -> dict[str, Any]:
+    checkpoint, request, info = trial.checkpoint, trial.request, trial.info
+    answers = outcome.answers
+    return {
+        "attempt_id": attempt_id,
+        "trial_id": trial.trial_id,
+        "status": "failed" if answers is None else "done",
+        "error_code": outcome.error_code,
+        "error": outcome.error,
+        "model": checkpoint.model,
+        "train_seed": checkpoint.train_seed,
+        "step": checkpoint.step,
+        "task": info.task,
+        "template": request.template.name,
+        "formulation": info.formulation,
+        "num_fewshot": info.num_fewshot,
+        "fewshot_seed": trial.fewshot_seed,
+        "sample_seed": trial.sample_seed,
+        "repeats": trial.repeats,
+        "weights_digest": checkpoint.weights_digest,
+        "tokenizer_digest": checkpoint.tokenizer_digest,
+        "task_digest": info.task_digest,
+        "template_digest": request.template.digest,
+        "task_version": info.version,
+        "output_type": info.output_type,
+        "sampled": info.sampled,
+        "n_items": trial.n_items,
+        "n_items_total": info.n_items,
+        "n_requests": n_requests(trial),
+        "n_truncated": answers.n_truncated if answers else None,
+        "dtype": trial.dtype,
+        "batch_size": trial.batch_size,
+        "max_length": trial.max_length,
+        "backend": trial.backend,
+        "suite": plan.suite.suite,
+        "suite_digest": plan.suite.digest,
+        "entropy": str(plan.suite.entropy),
+        "device": outcome.provenance.get("device"),
+        "host": outcome.host,
+        "versions": outcome.provenance.get("versions", {}),
+        "location": checkpoint.location,
+        "revision": checkpoint.revision,
+        "tries": tries,
+        "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at,
+        "load_seconds": outcome.load_seconds,
+        "build_seconds": answers.build_seconds if answers else None,
+        "forward_seconds": answers.forward_seconds if answers else None,
+        "seconds": outcome.seconds,
+    }
