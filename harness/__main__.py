@@ -1,0 +1,5 @@
+"""``python -m harness`` is ``evalvar``."""
+
+from harness.cli import main
+
+main()

@@ -1,0 +1,518 @@
+"""The command line: parse, call, print, exit. No arithmetic, no file formats."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from harness import __version__
+from harness.errors import HarnessError, InputError, RunError
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.store import Store
+    from harness.suite import Suite
+    from harness.sweep import SweepResult
+
+OK, BUG, BAD_INPUT, REGRESSION, INCONCLUSIVE, INCOMPLETE = 0, 1, 2, 3, 4, 5
+INTERRUPTED = 130
+
+RUN, ANALYSE, SHARE, KEEP = "Run", "Analyse", "Share", "Keep"
+
+EPILOG = """Exit status: 0 done; 1 a bug; 2 bad input or options; 3 regression;
+4 inconclusive; 5 run incomplete, some trials failed; 130 interrupted, resumable."""
+
+
+class _Interruptible(TyperGroup):
+    """Ends with 130 on Ctrl-C, and says that nothing is lost."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print(
+                "evalvar: interrupted; what was finished is stored, "
+                "the same command does the rest",
+                file=sys.stderr,
+            )
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Interruptible,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=False,
+    epilog=EPILOG,
+    help="Measure model checkpoints, and say which differences are real.",
+)
+store_app = typer.Typer(
+    no_args_is_help=True, help="Look after a store: info, verify, compact."
+)
+zoo_app = typer.Typer(no_args_is_help=True, help="The zoo of tiny models to measure.")
+schema_app = typer.Typer(no_args_is_help=True, help="Print JSON Schemas.")
+app.add_typer(store_app, name="store", rich_help_panel=KEEP)
+app.add_typer(zoo_app, name="zoo", rich_help_panel=RUN)
+app.add_typer(schema_app, name="schema", rich_help_panel=KEEP)
+
+SuitePath = Annotated[
+    Path, typer.Argument(help="A suite file, such as suites/quickstart.yaml.")
+]
+StorePath = Annotated[
+    str, typer.Argument(help="A store: a folder, or an address such as s3://….")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", help="Where results go.  [default: results/SUITE-NAME]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Models in memory at once, instead of the suite's."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Join this Ray cluster (auto, or HOST:PORT); one is started here if absent."
+    ),
+]
+
+
+class TableFormat(StrEnum):
+    """How a table is printed."""
+
+    table = "table"
+    md = "md"
+    csv = "csv"
+    json = "json"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"evalvar {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Measure model checkpoints, and say which differences are real."""
+
+
+# ---- run -----------------------------------------------------------------------
+
+
+@app.command(
+    rich_help_panel=RUN,
+    epilog="Example: evalvar plan suites/quickstart.yaml",
+)
+def plan(suite: SuitePath, store: StoreOption = None, json_: Json = False) -> None:
+    """Show which trials a suite would run, and which are stored already."""
+    from harness import terminal
+
+    _, made, _ = _plan(suite, store)
+    if json_:
+        _print_json("evalvar.plan/1", made.to_dict())
+    else:
+        terminal.show_plan(made)
+
+
+@app.command(
+    rich_help_panel=RUN,
+    epilog="Example: evalvar run suites/quickstart.yaml --workers 2",
+)
+def run(
+    suite: SuitePath,
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    ray_address: AddressOption = None,
+    json_: Json = False,
+) -> None:
+    """Evaluate what is not stored yet; the same command resumes."""
+    read, made, where = _plan(suite, store)
+    result = _run(made, where, workers, ray_address)
+    if json_:
+        _print_json("evalvar.run/1", {"store": where, **result.to_dict()})
+    else:
+        _say_result(read, where, result)
+    if result.n_failed:
+        raise typer.Exit(INCOMPLETE)
+
+
+@app.command(
+    rich_help_panel=RUN,
+    epilog="Example: evalvar quickstart --into results/quickstart",
+)
+def quickstart(
+    into: Annotated[
+        Path, typer.Option(help="Folder of the store; the report goes beside it.")
+    ] = Path("results/quickstart"),
+    workers: WorkersOption = None,
+) -> None:
+    """Train a small zoo, evaluate it, and show how much of each score is noise."""
+    build()
+    made = _make_plan(_packaged_suite("quickstart.yaml"), str(into))[1]
+    result = _run(made, str(into), workers, None)
+    if result.n_failed:
+        _say_errors(result)
+    variance(str(into))
+    report(str(into), Path("reports") / "quickstart.html")
+    if result.n_failed:
+        raise typer.Exit(INCOMPLETE)
+
+
+@zoo_app.command(epilog="Example: evalvar zoo build")
+def build(
+    into: Annotated[
+        Path | None, typer.Option(help="Folder.  [default: the user's cache]")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Models trained at once.")
+    ] = None,
+) -> None:
+    """Train the zoo's checkpoints and write its tasks; does only what is missing."""
+    from harness.progress import display
+    from harness.zoo import QUICKSTART, build_zoo, default_root
+
+    root = into or default_root()
+    with display("training the zoo") as shown:
+        build_zoo(QUICKSTART, root, processes=processes or 2, progress=shown.advance)
+    print(f"zoo: {root}", file=sys.stderr)
+
+
+# ---- analyse -------------------------------------------------------------------
+
+
+@app.command(
+    rich_help_panel=ANALYSE, epilog="Example: evalvar status results/quickstart"
+)
+def status(store: StorePath, json_: Json = False) -> None:
+    """Show which trials of a store are done, and why others failed."""
+    from harness import terminal
+
+    trials = _open(store).trials().to_pandas()
+    if json_:
+        _print_json("evalvar.status/1", terminal.status_dict(trials))
+    else:
+        terminal.show_status(trials)
+
+
+@app.command(
+    rich_help_panel=ANALYSE, epilog="Example: evalvar variance results/quickstart"
+)
+def variance(
+    store: StorePath,
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    ddof: Annotated[
+        int, typer.Option(min=0, max=1, help="1: sample SD over seeds; 0: population.")
+    ] = 1,
+    format_: Annotated[
+        TableFormat, typer.Option("--format", help="How the table is printed.")
+    ] = TableFormat.table,
+    json_: Json = False,
+) -> None:
+    """Say how much of each benchmark's score is noise."""
+    from harness.report import text
+    from harness.stats.variance import variance_table
+
+    responses = _open(store).responses(model=model, task=task)
+    if responses.empty:
+        raise _nothing_stored(store, model, task)
+    rows = variance_table(responses, ddof=ddof)
+    if json_ or format_ is TableFormat.json:
+        _print_json("evalvar.variance/1", {"rows": [row.to_dict() for row in rows]})
+    elif format_ is TableFormat.table:
+        text.show_variance(rows)
+    else:
+        print(text.variance_markup(rows, format_.value), end="")
+
+
+# ---- share ---------------------------------------------------------------------
+
+
+@app.command(
+    rich_help_panel=SHARE,
+    epilog="Example: evalvar report results/quickstart -o reports/quickstart.html",
+)
+def report(
+    store: StorePath,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The HTML file to write; - is stdout."),
+    ],
+    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
+) -> None:
+    """Write one self-contained interactive HTML page."""
+    from harness.report.gather import gather
+    from harness.report.page import render
+
+    opened = _open(store)
+    with _output(output) as write:
+        trials = opened.attempts().to_pandas()
+        heading = title or Path(store).name
+        write(render(gather(opened.responses(), trials, title=heading)))
+    if str(output) != "-":
+        print(f"report: {output}", file=sys.stderr)
+
+
+# ---- keep ----------------------------------------------------------------------
+
+
+@store_app.command(epilog="Example: evalvar store info results/quickstart")
+def info(store: StorePath, json_: Json = False) -> None:
+    """Count what a store holds."""
+    from harness import terminal
+
+    found = _open(store).info()
+    if json_:
+        _print_json("evalvar.store/1", found.to_dict())
+    else:
+        terminal.show_mapping(found.to_dict())
+
+
+@store_app.command(epilog="Example: evalvar store verify results/quickstart")
+def verify(store: StorePath, json_: Json = False) -> None:
+    """Check that every finished trial has all of its responses."""
+    problems = _open(store).verify()
+    if json_:
+        _print_json("evalvar.verify/1", {"problems": problems})
+    else:
+        print("\n".join(problems) or "every finished trial has all of its responses")
+    if problems:
+        raise typer.Exit(INCOMPLETE)
+
+
+@store_app.command(epilog="Example: evalvar store compact results/quickstart")
+def compact(store: StorePath) -> None:
+    """Merge the small files that many commits leave."""
+    counts = _open(store).compact()
+    for name in ("responses", "trials"):
+        print(f"{name}: {counts[f'{name}_before']} files, now {counts[name]}")
+
+
+@schema_app.command(epilog="Example: evalvar schema suite > suite.schema.json")
+def suite() -> None:
+    """Print the JSON Schema of suite files."""
+    from harness.suite import suite_schema
+
+    print(json.dumps(suite_schema(), indent=2))
+
+
+@app.command(rich_help_panel=KEEP, epilog="Example: evalvar doctor")
+def doctor(json_: Json = False) -> None:
+    """Check this machine: versions, cores, GPUs, browser, and what is missing."""
+    from harness import terminal
+    from harness.doctor import examine
+
+    findings = examine()
+    if json_:
+        _print_json("evalvar.doctor/1", {"findings": [f.to_dict() for f in findings]})
+    else:
+        terminal.show_findings(findings)
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(BAD_INPUT)
+
+
+# ---- shared steps --------------------------------------------------------------
+
+
+def _plan(path: Path, store: str | None) -> tuple[Suite, Plan, str]:
+    read, made = _make_plan(path, store)
+    return read, made, store or f"results/{read.suite}"
+
+
+def _make_plan(path: Path, store: str | None) -> tuple[Suite, Plan]:
+    from harness.plan import make_plan
+    from harness.suite import load_suite
+
+    read = load_suite(path)
+    status, rate = _stored(store or f"results/{read.suite}")
+    with _run_extra():
+        from harness.run.lm_eval import LMEvalBackend
+    made = make_plan(
+        read,
+        LMEvalBackend(),
+        base=path.parent,
+        zoo=_zoo(),
+        status=status,
+        seconds_per_request=rate,
+    )
+    for caution in made.cautions:
+        print(f"note: {caution.text} [{caution.code}]", file=sys.stderr)
+    return read, made
+
+
+def _stored(where: str) -> tuple[dict[str, str], float | None]:
+    """Return what a store knows of trials and of their speed; nothing if it is new."""
+    from harness.store import Store
+    from harness.sweep import seconds_per_request
+
+    try:
+        store = Store(where)
+    except InputError as error:
+        if error.code == "store-missing":
+            return {}, None
+        raise
+    return store.status(), seconds_per_request(store.trials())
+
+
+def _run(
+    made: Plan, where: str, workers: int | None, ray_address: str | None
+) -> SweepResult:
+    from functools import partial
+
+    from harness.progress import display, trial_text
+    from harness.store import Store
+    from harness.sweep import LM_EVAL, Progress, nothing_to_do, placement_of, sweep
+
+    store = Store.create(where)  # a bad place is told before the work starts
+    if not made.remaining:
+        print("every trial is stored already", file=sys.stderr)
+        return nothing_to_do()
+    with _run_extra():
+        from harness.run.pool import cluster, run_on_ray
+    resources = made.suite.resources
+    execute = partial(
+        run_on_ray,
+        backend=LM_EVAL,
+        placement=placement_of(made),
+        workers=workers or resources.workers,
+        max_tries=made.suite.max_tries,
+    )
+    with display("evaluating") as shown:
+
+        def listen(progress: Progress) -> None:
+            shown.advance(
+                progress.requests_finished,
+                progress.requests_total,
+                trial_text(progress),
+            )
+
+        shown.advance(0, 1, "starting Ray")
+        # Within, because Ray handles the signal in its own way when it starts.
+        with cluster(ray_address), _terminated_as_interrupted():
+            return sweep(made, store, execute, listen=listen)
+
+
+def _say_result(read: Suite, where: str, result: SweepResult) -> None:
+    print(
+        f"{read.suite}: {result.n_done} trials done, {result.n_failed} failed, "
+        f"in {result.seconds:.0f} s"
+    )
+    _say_errors(result)
+    print(f"store: {where}\nnext: evalvar variance {where}")
+
+
+def _say_errors(result: SweepResult) -> None:
+    for error in result.errors:
+        print(f"failed: {error}", file=sys.stderr)
+
+
+def _open(store: str) -> Store:
+    from harness.store import Store
+
+    return Store(store)
+
+
+def _zoo() -> Path | None:
+    from harness.zoo import QUICKSTART, default_root, is_complete
+
+    root = default_root()
+    return root if is_complete(root, QUICKSTART) else None
+
+
+def _packaged_suite(name: str) -> Path:
+    """Find a suite that comes with the package, in the wheel or in a checkout."""
+    package = Path(__file__).parent
+    for folder in (package / "suites", package.parent / "suites"):
+        if (folder / name).is_file():
+            return folder / name
+    raise RunError(f"{name} did not come with this package", code="suite-missing")
+
+
+def _nothing_stored(store: str, model: str | None, task: str | None) -> InputError:
+    of = "".join(f" of {value}" for value in (model, task) if value)
+    return InputError(
+        f"{store}: no finished trial{of}; `evalvar status {store}` shows what is there",
+        code="nothing-stored",
+    )
+
+
+@contextlib.contextmanager
+def _run_extra() -> Iterator[None]:
+    """Turn a missing package of the run extra into one line."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"running needs {error.name}, which is not installed: "
+            "pip install 'evalvar[run]'",
+            code="extra-missing",
+        ) from None
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Take a request to terminate as Ctrl-C, so that finished work is stored."""
+
+    def interrupt(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _output(path: Path) -> Iterator[Any]:
+    """Open a place for a file before the work starts; it appears when it is whole."""
+    if str(path) == "-":
+        yield sys.stdout.write
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(21, "is a folder")
+        with partial.open("w", encoding="utf-8") as file:
+            yield file.write
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written: {error.strerror}", code="output-not-written"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _print_json(schema: str, document: dict[str, Any]) -> None:
+    print(json.dumps({"schema": schema, **document}, indent=2, allow_nan=False))
+
+
+def main() -> None:
+    """Run the command line; an error raised on purpose becomes one line and a code."""
+    try:
+        app()
+    except HarnessError as error:
+        print(f"evalvar: {error} [{error.code}]", file=sys.stderr)
+        sys.exit(BAD_INPUT if isinstance(error, InputError) else INCOMPLETE)

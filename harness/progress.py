@@ -1,0 +1,130 @@
+"""Where is the work now? Progress on standard error: rich on a terminal, else lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from harness.sweep import Progress
+
+PLAIN_SECONDS = 30.0
+PLAIN_SHARE = 0.1
+"""Without a terminal a line comes at every tenth of the work, or after 30 s."""
+
+
+class Display(Protocol):
+    """Shows how far a piece of work is; a context manager."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def advance(self, done: float, total: float, what: str) -> None:
+        """Show that `done` of `total` is finished, last of all `what`."""
+
+
+def display(title: str) -> Display:
+    """Return a display that fits standard error."""
+    return RichDisplay(title) if sys.stderr.isatty() else PlainDisplay(title)
+
+
+class PlainDisplay:
+    """One line now and then, for logs."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.began = time.monotonic()
+        self.shown_at = self.began
+        self.shown_share = 0.0
+
+    def __enter__(self) -> PlainDisplay:
+        print(f"{self.title} …", file=sys.stderr, flush=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left open."""
+
+    def advance(self, done: float, total: float, what: str) -> None:
+        """Print a line if the last one is old or far enough behind."""
+        share, now = done / total if total else 1.0, time.monotonic()
+        due = (
+            share - self.shown_share >= PLAIN_SHARE
+            or now - self.shown_at >= PLAIN_SECONDS
+            or share >= 1.0 > self.shown_share
+        )
+        if not due:
+            return
+        self.shown_at, self.shown_share = now, share
+        spent = now - self.began
+        left = f", about {spent / share - spent:.0f} s left" if 0 < share < 1 else ""
+        print(
+            f"{self.title}: {share:4.0%}  {what}  ({spent:.0f} s{left})",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+class RichDisplay:
+    """A bar with the time that is left, for a terminal."""
+
+    def __init__(self, title: str) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self.bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=28),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[what]}", markup=False),
+            console=Console(stderr=True),
+            transient=False,
+        )
+        self.task = self.bar.add_task(title, total=None, what="")
+
+    def __enter__(self) -> RichDisplay:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.bar.stop()
+
+    def advance(self, done: float, total: float, what: str) -> None:
+        """Move the bar."""
+        self.bar.update(self.task, completed=done, total=total, what=what)
+
+
+def trial_text(progress: Progress) -> str:
+    """Say in a few words what the last finished trial came to, with its interval."""
+    trial, answers = progress.trial, progress.outcome.answers
+    counts = f"{progress.n_finished}/{progress.n_total} trials"
+    if answers is None:
+        return f"{counts}  {trial}: failed [{progress.outcome.error_code}]"
+    scores = [dict(m or ()) for m in answers.rows["metrics"].to_pylist()]
+    values = [next(iter(m.values())) for m in scores if m]
+    if not values:
+        return f"{counts}  {trial}"
+    import numpy as np
+
+    from harness.stats.intervals import mean_intervals
+
+    low, high = mean_intervals(np.array([values]))
+    mean = sum(values) / len(values)
+    name = next(iter(scores[0]), "score").split(",")[0]
+    return f"{counts}  {trial}: {name} {mean:.2f} [{low[0]:.2f}, {high[0]:.2f}]"

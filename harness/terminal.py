@@ -1,0 +1,117 @@
+"""How does a terminal show a plan, a store's status, a machine's findings?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.doctor import Finding
+    from harness.plan import Plan
+
+MARKS = {"ok": "[green]✓[/]", "note": "[yellow]·[/]", "error": "[red]✗[/]"}
+
+
+def show_plan(plan: Plan) -> None:
+    """Print one row per model and condition, and what remains in all."""
+    total: Counter[tuple[str, ...]] = Counter()
+    left: Counter[tuple[str, ...]] = Counter()
+    items: dict[tuple[str, ...], str] = {}
+    remaining = {trial.trial_id for trial in plan.remaining}
+    for trial in plan.trials:
+        key = (
+            trial.checkpoint.model,
+            trial.info.task,
+            trial.info.formulation or "–",
+            str(trial.info.num_fewshot),
+            trial.request.template.name,
+        )
+        total[key] += 1
+        left[key] += trial.trial_id in remaining
+        items[key] = str(trial.n_items) + (
+            f" of {trial.info.n_items}" if trial.items is not None else ""
+        )
+    table = Table("model", "task", "formulation", box=None, header_style="bold")
+    for name in ("few-shot", "items", "trials", "remaining"):
+        table.add_column(name, justify="right")
+    for key, n in total.items():
+        model, task, formulation, shots, template = map(escape, key)
+        name = task if template == "default" else f"{task} ({template})"
+        table.add_row(
+            model, name, formulation, shots, items[key], str(n), str(left[key])
+        )
+    console = Console()
+    console.print(table)
+    document = plan.to_dict()
+    console.print(
+        f"{plan.n_checkpoints} checkpoints, {document['n_trials']} trials: "
+        f"{document['n_done']} stored, {document['n_remaining']} remain"
+        + (f" ({plan.n_failed} failed before)" if plan.n_failed else "")
+        + f", {document['n_requests_remaining']} requests"
+        + (f", about {plan.seconds:.0f} worker-seconds" if plan.seconds else ""),
+        highlight=False,
+    )
+
+
+def status_dict(trials: pd.DataFrame) -> dict[str, Any]:
+    """Return counts of done and failed trials, and each failure, as JSON types."""
+    failed = trials[trials["status"] == "failed"]
+    columns = ["trial_id", "model", "train_seed", "step", "task", "error_code", "error"]
+    return {
+        "n_done": int((trials["status"] == "done").sum()),
+        "n_failed": len(failed),
+        "failed": [
+            {
+                key: None if value != value or value is None else value
+                for key, value in row.items()
+            }
+            for row in failed[columns].to_dict("records")
+        ],
+    }
+
+
+def show_status(trials: pd.DataFrame) -> None:
+    """Print done and failed trials by model and task, then the distinct errors."""
+    table = Table("model", "task", box=None, header_style="bold")
+    table.add_column("done", justify="right")
+    table.add_column("failed", justify="right")
+    for (model, task), some in trials.groupby(["model", "task"], sort=True):
+        done = int((some["status"] == "done").sum())
+        table.add_row(
+            escape(str(model)), escape(str(task)), str(done), str(len(some) - done)
+        )
+    console = Console()
+    console.print(table)
+    failed = trials[trials["status"] == "failed"]
+    for (code, error), some in failed.groupby(["error_code", "error"]):
+        console.print(
+            f"{len(some)} × {escape(str(error))} \\[{escape(str(code))}]",
+            highlight=False,
+        )
+    console.print(
+        f"{len(trials) - len(failed)} trials done, {len(failed)} failed",
+        highlight=False,
+    )
+
+
+def show_mapping(values: Mapping[str, Any]) -> None:
+    """Print names and values in two columns."""
+    table = Table(box=None, show_header=False)
+    for name, value in values.items():
+        table.add_row(name.removeprefix("n_").replace("_", " "), escape(str(value)))
+    Console().print(table)
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Print what was looked at, with a mark before each."""
+    table = Table(box=None, show_header=False)
+    for finding in findings:
+        table.add_row(MARKS[finding.level], finding.what, escape(finding.text))
+    Console().print(table)
