@@ -195,7 +195,7 @@ class Store:
             if name in wanted:
                 column = trials[name].combine_chunks()
                 if pa.types.is_string(column.type):
-                    column = column.dictionary_encode()
+                    column = _in_name_order(column)
                 rows = rows.append_column(name, column.take(place.combine_chunks()))
         return rows.select(wanted)
 
@@ -325,6 +325,12 @@ def _one_attempt_each(attempts: pa.Table) -> pa.Table:
         [("place", "first")]
     )
     return attempts.take(first.sort_by("trial_id")["place_first"])
+
+
+def _in_name_order(column: pa.Array) -> pa.DictionaryArray:
+    """Encode names as categories that sort as the names do."""
+    names = pc.unique(column).sort()
+    return pa.DictionaryArray.from_arrays(pc.index_in(column, names), names)
 
 
 def _content_digest(rows: pa.Table) -> str:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-WORDS = ["the", "a", "of", "is", "in", "and", "to", ".", ",", ":", "?", "A", "B", "C", "D", "Question", "Answer", "choices", "red", "blue", "green", "cat", "dog", "bird", "sat", "ran", "flew", "on", "mat", "log", "sky", "one", "two", "three", "four", "five", "six"]
+WORDS = [
+    *("the a of is in and to . , : ? A B C D Question Answer choices".split()),
+    *("red blue green cat dog bird sat ran flew on mat log sky".split()),
+    *("one two three four five six".split()),
+]
 
 
 def make_checkpoint(
@@ -54,10 +58,11 @@ def make_checkpoint(
 def make_tasks(folder: Path, n_items: int = 12) -> Path:
     """Write a few small tasks over one data file; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
+    places = ["mat", "log", "sky"]
     animals, colours = ["cat", "dog", "bird"], ["red", "blue", "green", "one"]
     docs = [
         {
-            "question": f"the {animals[i % 3]} sat on the {('mat', 'log', 'sky')[i % 3]} "
+            "question": f"the {animals[i % 3]} sat on the {places[i % 3]} "
             f"and is {colours[(i * 7) % 4]} {('two', 'three', 'five')[i % 3]} : {i}",
             "options": [*colours[i % 4 :], *colours[: i % 4]],
             "gold": (i * 5) % 4,
@@ -190,7 +195,8 @@ def slowly(doc, results):
     with open(os.path.join(os.path.dirname(__file__), "log"), "a") as log:
         log.write(f"{os.getpid()}\\n")
     time.sleep(0.02)
-    return {"acc": float(max(range(len(results)), key=lambda i: results[i][0]) == doc["gold"])}
+    logprobs = [logprob for logprob, _ in results]
+    return {"acc": float(logprobs.index(max(logprobs)) == doc["gold"])}
 
 
 def raising(doc, results):
@@ -199,7 +205,7 @@ def raising(doc, results):
 
 
 def make_functions(tasks: Path) -> None:
-    """Add `toy_slow`, whose metric takes time, and `toy_raises`, whose metric raises."""
+    """Add `toy_slow`, whose metric takes time, and `toy_raises`."""
     (tasks / "toy_functions.py").write_text(SLOW)
     body = json.loads((tasks / "toy_cloze.yaml").read_text())
     del body["task"], body["metric_list"]

@@ -58,7 +58,10 @@ class Backend(Protocol):
     def describe(self, requests: Sequence[TaskRequest]) -> list[TaskInfo]:
         """Load tasks and say what a plan must know of them."""
 
-    def load(self, checkpoint: Checkpoint, placement: Placement) -> None:
+    def start(self, placement: Placement) -> None:
+        """Get ready to hold models there: import what it takes, set threads."""
+
+    def load(self, checkpoint: Checkpoint) -> None:
         """Put a checkpoint into memory instead of the one that was there."""
 
     def answer(self, trial: Trial) -> Answers:
@@ -105,9 +108,11 @@ class FakeBackend:
             for request in requests
         ]
 
-    def load(self, checkpoint: Checkpoint, placement: Placement) -> None:
+    def start(self, placement: Placement) -> None:
+        """Do nothing: there is no model."""
+
+    def load(self, checkpoint: Checkpoint) -> None:
         """Remember that the checkpoint was asked for."""
-        del placement
         self.loads.append(str(checkpoint))
 
     def answer(self, trial: Trial) -> Answers:

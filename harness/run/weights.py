@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+import transformers
 
 from harness.checkpoints import fetch
 from harness.errors import InputError, TrialError
 from harness.records import Checkpoint
 from harness.run.backend import Placement
 
-if TYPE_CHECKING:
-    import torch
-
-
 def read_checkpoint(checkpoint: Checkpoint, placement: Placement) -> tuple[Any, Any]:
-    import torch
-    import transformers
+    """Return model and tokenizer of `checkpoint`, on the processor.
 
+    Raises
+    ------
+    TrialError
+        ``checkpoint-unreadable``; ``weights-missing``: the files lack tensors, which
+        transformers would fill with random numbers; ``weights-not-finite``.
+    """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     folder = fetch(checkpoint.location)
@@ -59,8 +63,13 @@ def read_checkpoint(checkpoint: Checkpoint, placement: Placement) -> tuple[Any, 
 
 
 def device_of(placement: Placement) -> str:
-    import torch
+    """Return where torch shall put the model.
 
+    Raises
+    ------
+    InputError
+        ``device-missing``: a GPU is asked for by name, and there is none.
+    """
     there = torch.cuda.is_available()
     if placement.device == "cuda" and not there:
         raise InputError(
@@ -75,6 +84,7 @@ def device_of(placement: Placement) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    """Return what a store says of the device: the GPU's product name, or ``cpu``."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return str(device.type)

@@ -55,7 +55,7 @@ class Worker:
     def __init__(self, backend: str, placement: Placement) -> None:
         module, _, name = backend.partition(":")
         self.backend: Backend = getattr(importlib.import_module(module), name)()
-        self.placement = placement
+        self.backend.start(placement)
         self.loaded: str | None = None
 
     def pid(self) -> int:
@@ -71,7 +71,7 @@ class Worker:
         try:
             if self.loaded != trial.checkpoint.location:
                 self.loaded = None
-                self.backend.load(trial.checkpoint, self.placement)
+                self.backend.load(trial.checkpoint)
                 self.loaded = trial.checkpoint.location
                 load_seconds = time.perf_counter() - began
             answers = self.backend.answer(trial)

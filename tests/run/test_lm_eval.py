@@ -211,10 +211,8 @@ def test_few_shot_indices_are_the_pool_that_is_drawn_from(world):
     body["fewshot_config"] = {"fewshot_indices": [5, 6]}
     (world / "tasks/toy_indices.yaml").write_text(json.dumps(body))
     backend, request = loaded(world, "toy_indices")
-    train = [
-        json.loads(line) for line in (world / "tasks/train.jsonl").read_text().split("\n")
-        if line
-    ]  # fmt: skip
+    lines = (world / "tasks/train.jsonl").read_text().splitlines()
+    train = [json.loads(line) for line in lines]
 
     assert list(backend.tasks.load(request).sampler.df) == [train[5], train[6]]
 
@@ -340,7 +338,9 @@ def test_spoilt_weights_are_refused(tmp_path, how, code):
     folder = make_checkpoint(tmp_path / "checkpoint")
     spoil(folder, how)
     with pytest.raises(TrialError) as caught:
-        LMEvalBackend().load(checkpoint_at(folder), Placement())
+        backend = LMEvalBackend()
+        backend.start(Placement())
+        backend.load(checkpoint_at(folder))
 
     assert caught.value.code == code
     assert str(folder) in str(caught.value)

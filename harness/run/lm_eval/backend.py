@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,20 @@ KEPT_PROMPTS = 64
 """Sets of built prompts kept between checkpoints; the least recently used go first."""
 
 
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Look up once what takes a worker milliseconds for each trial."""
+    names = ("lm-eval", "torch", "transformers", "tokenizers", "datasets", "ray")
+    return tuple((name, version(name)) for name in names)
+
+
 class LMEvalBackend:
     """Evaluates Hugging Face checkpoints through lm-eval's tasks and model class."""
 
     def __init__(self) -> None:
         self.tasks = TaskLibrary()
         self._prompt_sets: OrderedDict[tuple[str, int, str], PromptSet] = OrderedDict()
+        self._placement = Placement()
         self._model: Scorer | None = None
         self._tokenizer_digest = ""
 
@@ -43,16 +52,23 @@ class LMEvalBackend:
         """Load the tasks asked for; errors are those of `TaskLibrary.describe`."""
         return [self.tasks.describe(request) for request in requests]
 
-    def load(self, checkpoint: Checkpoint, placement: Placement) -> None:
-        """Put a checkpoint into memory; errors are those of `read_checkpoint`."""
-        # Workers only: a plan does without torch.
+    def start(self, placement: Placement) -> None:
+        """Import torch and transformers, which a plan does without; cap threads."""
         import torch
 
+        import harness.run.lm_eval.scorer
+        import harness.run.weights  # noqa: F401
+
+        torch.set_num_threads(placement.cpus)
+        self._placement = placement
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Put a checkpoint into memory; errors are those of `read_checkpoint`."""
         from harness.run.lm_eval.scorer import Scorer
         from harness.run.weights import device_of, read_checkpoint
 
         self._model = None  # the old one goes before the new one comes
-        torch.set_num_threads(placement.cpus)
+        placement = self._placement
         model, tokenizer = read_checkpoint(checkpoint, placement)
         model.to(device_of(placement))
         self._model = Scorer(
@@ -67,9 +83,8 @@ class LMEvalBackend:
         """Return the versions in use and the device the model is on."""
         from harness.run.weights import device_name
 
-        names = ("lm-eval", "torch", "transformers", "tokenizers", "datasets", "ray")
         return {
-            "versions": {name: version(name) for name in names},
+            "versions": dict(_versions()),
             "device": device_name(self._loaded().device),
         }
 

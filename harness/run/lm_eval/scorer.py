@@ -23,6 +23,11 @@ class Scorer(HFLM):  # type: ignore[misc]  # lm-eval is not typed
 
     _recorded: list[Tokens] | None = None
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # lm-eval works it out anew for each token it scores.
+        self._max_length = self.max_length
+
     def encode(self, instances: Sequence[Instance]) -> list[Tokens]:
         """Return the token ids that lm-eval would score, by its own encoding."""
         self._recorded = []

@@ -330,7 +330,7 @@ def _draws_fewshot(task: ConfigurableTask) -> bool:
 
 
 def _native_formulation(task: ConfigurableTask) -> Formulation:
-    """Say how the task itself puts its choices, by its own word or by its first item."""
+    """Say how the task itself puts its choices: by its word, or by its first item."""
     if task.OUTPUT_TYPE != "multiple_choice":
         return ""
     declared = (task.config.metadata or {}).get("formulation")
