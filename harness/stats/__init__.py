@@ -1,0 +1,1 @@
+"""Statistics: frames and arrays in, frozen results out; no I/O, no drawing."""

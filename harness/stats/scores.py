@@ -1,0 +1,350 @@
+"""What is each response worth? Scores from the raw evidence; higher is better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.errors import DesignError
+from harness.frames import RESPONSES, check_responses
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """How a score is bounded, and what a guesser gets."""
+
+    low: float
+    high: float
+    chance: Literal["1/k", "1/k-1", "0", ""]
+    """Expected score of a guesser among k choices; empty where there is none."""
+
+
+METRICS = {
+    "acc": Metric(low=0, high=1, chance="1/k"),
+    "acc_norm": Metric(low=0, high=1, chance="1/k"),
+    "acc_bytes": Metric(low=0, high=1, chance="1/k"),
+    "exact_match": Metric(low=0, high=1, chance="0"),
+    "prob_correct": Metric(low=0, high=1, chance="1/k"),
+    "margin": Metric(low=-1, high=1, chance="0"),
+    "brier": Metric(low=-2, high=0, chance="1/k-1"),
+    "logprob_correct": Metric(low=-math.inf, high=0, chance=""),
+    "logprob_correct_per_token": Metric(low=-math.inf, high=0, chance=""),
+    "logprob_correct_per_byte": Metric(low=-math.inf, high=0, chance=""),
+    "bits_per_byte": Metric(low=-math.inf, high=0, chance=""),
+}
+"""Every score derived here. Signs: `brier` and `bits_per_byte` are negated."""
+
+UNKNOWN_METRIC = Metric(low=-math.inf, high=math.inf, chance="")
+"""What is known of a metric that only lm-eval computed."""
+
+DEFAULT_METRICS: dict[str, tuple[str, str | None]] = {
+    "multiple_choice": ("acc", "prob_correct"),
+    "loglikelihood": ("acc", "logprob_correct"),
+    "generate_until": ("exact_match", "logprob_correct"),
+    "loglikelihood_rolling": ("bits_per_byte", None),
+}
+"""Output type to (discrete, continuous) metric of the variance table.
+
+Rolling likelihood has no discrete score; its only one stands in the first place."""
+
+SEVERAL_TARGETS = "several-targets"
+"""The status under which lm-eval's own discrete metrics stand in for ours."""
+
+
+def score_responses(responses: pd.DataFrame) -> pd.DataFrame:
+    """Return `responses` with a column for each of `METRICS`.
+
+    With log-likelihoods ``l[c]`` of the k choices, right choice ``t`` and
+    ``p = softmax(l)``::
+
+        acc           1 if t = argmax l; one candidate: 1 if it is greedy
+        acc_norm      1 if t = argmax l / characters
+        acc_bytes     1 if t = argmax l / UTF-8 bytes
+        exact_match   lm-eval's own value where stored, else text == target
+        prob_correct  p[t]; one candidate: exp l
+        margin        p[t] - max of the other p
+        brier         -sum (p - [c = t])^2
+        logprob_correct              l[t], natural log, summed over tokens
+        logprob_correct_per_token    l[t] / tokens
+        logprob_correct_per_byte     l[t] / UTF-8 bytes
+        bits_per_byte                l[t] / (bytes ln 2): the usual one, negated
+
+    Ties go to the first choice, as in lm-eval. Generation and log-likelihood
+    tasks have one candidate, the reference answer.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        Columns of `harness.frames.JOINED`.
+
+    Returns
+    -------
+    DataFrame
+        The same rows; a score is ``nan`` where its evidence is missing, not a
+        number, or the status is not ``ok``. A likelihood of exactly zero has a
+        `prob_correct` of 0 but no logarithm, hence no log score. Under the status
+        ``several-targets`` the discrete scores are lm-eval's own.
+
+    Raises
+    ------
+    SchemaError
+        ``missing-columns``.
+    """
+    check_responses(responses)
+    n = len(responses)
+    status = responses["status"].to_numpy(dtype=object)
+    output_type = responses["output_type"].to_numpy(dtype=object)
+    is_ok = status == "ok"
+    scores = {name: np.full(n, np.nan) for name in METRICS}
+
+    is_choice = is_ok & (output_type == "multiple_choice")
+    if is_choice.any():
+        _score_choices(responses, np.flatnonzero(is_choice), scores)
+    is_single = is_ok & ~is_choice
+    if is_single.any():
+        _score_single(responses, np.flatnonzero(is_single), scores)
+
+    rows = np.flatnonzero(is_ok & (output_type == "generate_until"))
+    if len(rows):
+        part = responses.iloc[rows]
+        ours = _texts_equal(part)
+        theirs = stored_metric(part, "exact_match")
+        scores["exact_match"][rows] = np.where(np.isnan(theirs), ours, theirs)
+    rows = np.flatnonzero(status == SEVERAL_TARGETS)
+    if len(rows):
+        part = responses.iloc[rows]
+        for name in ("acc", "acc_norm", "acc_bytes", "exact_match"):
+            scores[name][rows] = stored_metric(part, name)
+    return responses.assign(**scores)
+
+
+def n_choices(responses: pd.DataFrame) -> Floats:
+    """Return how many choices each response had; ``nan`` where it had none."""
+    lengths = _arrow(responses["choice_logprobs"], "choice_logprobs").value_lengths()
+    return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def chance_scores(metric: str, output_type: str, choices: Floats) -> Floats:
+    """Return what a guesser among so many `choices` is expected to score.
+
+    A uniform guess over k choices: 1/k right, probability 1/k each, Brier score
+    ``-(1 - 1/k)``. A guesser writes no right answer (generation: 0); for
+    likelihoods there is no such level (``nan``).
+    """
+    rule = METRICS.get(metric, UNKNOWN_METRIC).chance
+    if output_type == "generate_until" and rule == "1/k":
+        rule = "0"
+    if output_type not in ("multiple_choice", "generate_until"):
+        rule = ""
+    if rule == "0":
+        return np.zeros_like(choices)
+    if rule == "":
+        return np.full_like(choices, np.nan)
+    return 1 / choices - (1 if rule == "1/k-1" else 0)
+
+
+def stored_metric(responses: pd.DataFrame, name: str) -> Floats:
+    """Return lm-eval's own value of a metric for each response; ``nan`` if none.
+
+    `name` is ``metric,filter``, or a bare metric, which takes the first filter in
+    the order that lm-eval stored them.
+    """
+    owners, keys, items = _stored(responses)
+    is_named = pc.equal(keys, name)
+    if "," not in name:
+        is_named = pc.or_(is_named, pc.starts_with(keys, pattern=f"{name},"))
+    # Backwards, so that the first of several filters is written last.
+    hits = np.flatnonzero(is_named.to_numpy(zero_copy_only=False))[::-1]
+    values = np.full(len(responses), np.nan)
+    values[owners[hits]] = items[hits]
+    return values
+
+
+def stored_names(responses: pd.DataFrame) -> tuple[str, ...]:
+    """Return the names of lm-eval's own metrics, in their stored order."""
+    _, keys, _ = _stored(responses)
+    return tuple(pc.unique(keys).to_pylist())
+
+
+def metric_scores(scored: pd.DataFrame, metric: str) -> Floats:
+    """Return one metric's scores: a column of `scored`, or one of lm-eval's own.
+
+    Raises
+    ------
+    DesignError
+        ``unknown-metric``: neither derived here nor stored by lm-eval.
+    """
+    if metric in METRICS:
+        return scored[metric].to_numpy(dtype=np.float64)
+    stored = stored_names(scored)
+    if metric not in stored and metric not in {s.partition(",")[0] for s in stored}:
+        raise DesignError(
+            f"there is no metric {metric!r}; choose one of {', '.join(METRICS)}"
+            + (f", or of lm-eval's own {', '.join(stored)}" if stored else ""),
+            code="unknown-metric",
+        )
+    return stored_metric(scored, metric)
+
+
+def default_metrics(responses: pd.DataFrame) -> tuple[str, str | None]:
+    """Return the (discrete, continuous) metrics of one task's responses.
+
+    By output type as in `DEFAULT_METRICS`; a generation task that lm-eval scores,
+    but not by exact match, takes the first of lm-eval's own metrics.
+    """
+    output_type = str(responses["output_type"].iloc[0])
+    discrete, continuous = DEFAULT_METRICS.get(output_type, ("acc", None))
+    if discrete == "exact_match":
+        stored = stored_names(responses)
+        if stored and not any(s.partition(",")[0] == "exact_match" for s in stored):
+            discrete = stored[0]
+    return discrete, continuous
+
+
+def _score_choices(
+    responses: pd.DataFrame, rows: npt.NDArray[np.intp], scores: dict[str, Floats]
+) -> None:
+    part = responses.iloc[rows]
+    logprobs = _Ragged(part["choice_logprobs"], "choice_logprobs")
+    lengths = {
+        unit: _Ragged(part[f"choice_{unit}"], f"choice_{unit}")
+        for unit in ("chars", "bytes", "tokens")
+    }
+    target = _numbers(part["target_index"])
+    for k in np.unique(logprobs.counts[logprobs.counts > 0]):
+        here = np.flatnonzero(logprobs.counts == k)
+        table = logprobs.table(here, k)
+        usable = ~np.isnan(table).any(1) & np.isfinite(table.max(1))
+        usable &= (target[here] >= 0) & (target[here] < k)
+        here, table = here[usable], table[usable]
+        right = target[here].astype(np.intp)
+        line, to = np.arange(len(here)), rows[here]
+        per = {unit: ragged.table(here, k) for unit, ragged in lengths.items()}
+        scores["acc"][to] = table.argmax(1) == right
+        # Zero characters divide as in lm-eval: numpy's -inf, without its warning.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for name, unit in (("acc_norm", "chars"), ("acc_bytes", "bytes")):
+                known = ~np.isnan(per[unit]).any(1)
+                is_right = (table / per[unit]).argmax(1) == right
+                scores[name][to] = np.where(known, is_right, np.nan)
+        weight = np.exp(table - table.max(1, keepdims=True))
+        prob = weight / weight.sum(1, keepdims=True)
+        right_prob = prob[line, right]
+        scores["prob_correct"][to] = right_prob
+        scores["brier"][to] = -((prob**2).sum(1) - 2 * right_prob + 1)
+        if k > 1:
+            others = prob.copy()
+            others[line, right] = -1
+            scores["margin"][to] = right_prob - others.max(1)
+        evidence = (
+            table[line, right],
+            per["bytes"][line, right],
+            per["tokens"][line, right],
+        )
+        _score_logs(to, evidence, scores)
+
+
+def _score_single(
+    responses: pd.DataFrame, rows: npt.NDArray[np.intp], scores: dict[str, Floats]
+) -> None:
+    part = responses.iloc[rows]
+    logprob = _numbers(part["target_logprob"])
+    n_bytes, n_tokens = _numbers(part["target_bytes"]), _numbers(part["target_tokens"])
+    # A log-likelihood task may hold its one candidate as a list of one choice.
+    for name, values in (
+        ("logprobs", logprob),
+        ("bytes", n_bytes),
+        ("tokens", n_tokens),
+    ):
+        ragged = _Ragged(part[f"choice_{name}"], f"choice_{name}")
+        lone = np.flatnonzero((ragged.counts == 1) & np.isnan(values))
+        values[lone] = ragged.table(lone, 1)[:, 0]
+    logprob[logprob == np.inf] = np.nan
+    scores["prob_correct"][rows] = np.exp(logprob)
+    _score_logs(rows, (logprob, n_bytes, n_tokens), scores)
+    is_likelihood = part["output_type"].to_numpy(dtype=object) == "loglikelihood"
+    greedy = _numbers(part["target_is_greedy"])
+    scores["acc"][rows[is_likelihood]] = np.where(np.isnan(logprob), np.nan, greedy)[
+        is_likelihood
+    ]
+
+
+def _score_logs(
+    to: npt.NDArray[np.intp],
+    evidence: tuple[Floats, Floats, Floats],
+    scores: dict[str, Floats],
+) -> None:
+    logprob, n_bytes, n_tokens = evidence
+    logprob = np.where(np.isfinite(logprob), logprob, np.nan)
+    per_byte = logprob / np.where(n_bytes > 0, n_bytes, np.nan)
+    scores["logprob_correct"][to] = logprob
+    scores["logprob_correct_per_token"][to] = logprob / np.where(
+        n_tokens > 0, n_tokens, np.nan
+    )
+    scores["logprob_correct_per_byte"][to] = per_byte
+    scores["bits_per_byte"][to] = per_byte / math.log(2)
+
+
+def _texts_equal(responses: pd.DataFrame) -> Floats:
+    """1 where answer and target are equal to the last space, as lm-eval compares.
+
+    The answer is what the task's filter made of the text; without one, the text.
+    """
+    text, answer, target = (
+        _arrow(responses[name], name) for name in ("text", "answer", "target")
+    )
+    equal = pc.cast(pc.equal(pc.coalesce(answer, text), target), pa.float64())
+    return np.asarray(equal.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _stored(responses: pd.DataFrame) -> tuple[npt.NDArray[np.intp], pa.Array, Floats]:
+    """Return lm-eval's own metrics as flat (row, name, value) columns."""
+    maps = _arrow(responses["metrics"], "metrics")
+    offsets = maps.offsets.to_numpy()
+    keys = maps.keys.slice(offsets[0], offsets[-1] - offsets[0])
+    items = maps.items.slice(offsets[0], len(keys)).to_numpy(zero_copy_only=False)
+    return np.repeat(np.arange(len(maps)), np.diff(offsets)), keys, items
+
+
+class _Ragged:
+    """A column of lists as one flat array, with each row's count and start."""
+
+    def __init__(self, column: pd.Series[Any], name: str) -> None:
+        lists = _arrow(column, name)
+        self.counts = lists.value_lengths().fill_null(0).to_numpy()
+        self._starts = np.cumsum(self.counts) - self.counts
+        flat = lists.flatten().cast(pa.float64())
+        self._flat = flat.to_numpy(zero_copy_only=False)
+
+    def table(self, rows: npt.NDArray[np.intp], k: int) -> Floats:
+        """Return the lists of `rows` as a table; ``nan`` where not k long."""
+        out = np.full((len(rows), k), np.nan)
+        fits = self.counts[rows] == k
+        out[fits] = self._flat[self._starts[rows[fits]][:, None] + np.arange(k)]
+        return out
+
+
+def _arrow(column: pd.Series[Any], name: str) -> pa.Array:
+    """Return a column as one Arrow array of its type in `RESPONSES`."""
+    array = pa.array(column, type=RESPONSES.field(name).type, from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _numbers(column: pd.Series[Any]) -> Floats:
+    """Return a nullable column as floats of our own; null is ``nan``."""
+    return np.array(
+        _arrow(column, str(column.name))
+        .cast(pa.float64())
+        .to_numpy(zero_copy_only=False)
+    )

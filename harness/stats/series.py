@@ -1,0 +1,339 @@
+"""How do scores move over seeds and steps? Seed SD, monotonicity, signal to noise."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import DesignError
+from harness.stats.estimate import Caution, Estimate, Interval, undefined
+
+Floats = npt.NDArray[np.float64]
+RankMethod = Literal["tau-b", "tau-a", "spearman"]
+
+RANK_NAMES: dict[RankMethod, str] = {
+    "tau-b": "Kendall's tau-b",
+    "tau-a": "Kendall's tau-a",
+    "spearman": "Spearman's rho",
+}
+
+DIGITS = 12
+"""Scores that agree in so many digits of the largest are ties: the same answers,
+summed in another order, must not rank."""
+
+
+def seed_sd(
+    scores: Floats, *, ddof: int = 1, confidence_level: float = 0.95
+) -> Estimate:
+    """Return the standard deviation over seeds, averaged over checkpoints.
+
+    ``E = mean over steps t of SD over seeds s of score[s, t]``, over the steps
+    that two seeds or more have. Called seed variance in its source, though it is
+    a standard deviation.
+
+    The interval is for the true SD: ``E sqrt(df / chi2)``, with E at ``ddof=1`` and
+    df = seeds - 1. It takes seeds as normal and gives the other checkpoints of the
+    same runs no credit, as if they repeated each other; so it is too wide rather
+    than too narrow.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_seeds, n_steps)
+        ``nan`` where that checkpoint was not evaluated.
+    ddof : {1, 0}
+        Subtracted from the number of seeds in the SD's denominator.
+
+    Notes
+    -----
+    Cautions: ``one-seed``; ``constant-over-seeds``, where the seeds agree at every
+    step.
+
+    References
+    ----------
+    L. Madaan et al., arXiv 2406.10229 (2024), section 3, which leaves `ddof` open.
+    """
+    _check_ddof(ddof)
+    ties = _ties_made_equal(scores)
+    n_at = np.sum(~np.isnan(ties), axis=0)
+    usable = n_at >= 2
+    n = int(n_at.max(initial=0))
+    method = f"mean over checkpoints of the SD over seeds (ddof={ddof})"
+    if not usable.any():
+        return undefined(
+            "seed_sd",
+            n=n,
+            method=method,
+            code="one-seed",
+            text="needs at least 2 training seeds at one step, has 1",
+        )
+    table = ties[:, usable]
+    if not np.any(_spread(table, axis=0) > 0):
+        return undefined(
+            "seed_sd",
+            n=n,
+            method=method,
+            code="constant-over-seeds",
+            text=f"all {n} seeds have the same score at every step; "
+            "more items would tell them apart",
+        )
+    value = float(np.nanstd(table, axis=0, ddof=ddof).mean())
+    unbiased = float(np.nanstd(table, axis=0, ddof=1).mean())
+    interval = _sd_interval(unbiased, int(n_at[usable].min()) - 1, confidence_level)
+    return Estimate(
+        quantity="seed_sd",
+        value=value,
+        interval=interval,
+        confidence_level=confidence_level,
+        n=n,
+        method=f"{method}; chi-square interval that credits seeds only",
+    )
+
+
+def rank_correlations(scores: Floats, *, method: RankMethod = "tau-b") -> Floats:
+    """Return the rank correlation of each series with its order.
+
+    Kendall's ``tau-b = (C - D) / sqrt(n0 (n0 - ties))`` with C rising and D falling
+    among the n0 pairs of steps; ``tau-a = (C - D) / n0``; Spearman's rho is the
+    correlation of average ranks. Steps are in ascending order and never tie.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_series, n_steps)
+        ``nan`` where a step is missing; it is left out of that series.
+
+    Returns
+    -------
+    ndarray, shape (n_series,)
+        ``nan`` for a series of fewer than 2 steps, or of one value only.
+
+    References
+    ----------
+    M. G. Kendall, Biometrika 33 (1945) 239.
+    """
+    if method == "spearman":
+        return _spearman(scores)
+    if method not in RANK_NAMES:
+        raise DesignError(
+            f"there is no rank correlation {method!r}; choose one of "
+            f"{', '.join(RANK_NAMES)}",
+            code="unknown-method",
+        )
+    n_series, n_steps = scores.shape
+    balance = np.zeros(n_series)
+    ties = np.zeros(n_series)
+    # One pass for each distance between two steps: no table of all pairs. A missing
+    # step compares as neither greater, less nor equal.
+    for lag in range(1, n_steps):
+        later, earlier = scores[:, lag:], scores[:, :-lag]
+        balance += np.count_nonzero(later > earlier, axis=1)
+        balance -= np.count_nonzero(later < earlier, axis=1)
+        ties += np.count_nonzero(later == earlier, axis=1)
+    n = np.sum(~np.isnan(scores), axis=1)
+    pairs = n * (n - 1) / 2
+    untied = pairs - ties
+    scale = pairs if method == "tau-a" else np.sqrt(pairs * untied)
+    return np.where(untied > 0, balance / np.where(untied > 0, scale, 1), np.nan)
+
+
+def monotonicity(scores: Floats, *, method: RankMethod = "tau-b") -> Estimate:
+    """Return the rank correlation of score and step, averaged over seeds.
+
+    One correlation for each seed by `rank_correlations`, then their mean. 1 where
+    every later checkpoint is better, 0 where the order says nothing, negative where
+    later is worse.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_seeds, n_steps)
+        Steps ascending; higher is better; ``nan`` where not evaluated.
+
+    Notes
+    -----
+    Cautions: ``one-checkpoint``; ``constant-over-steps``, where a seed's score never
+    changes: it has no rank correlation and is left out of the mean.
+
+    References
+    ----------
+    L. Madaan et al., arXiv 2406.10229 (2024), section 3, which leaves the handling
+    of ties and the averaging open; its continuous scores fall, ours rise.
+    """
+    taus = rank_correlations(_ties_made_equal(scores), method=method)
+    has_two = np.sum(~np.isnan(scores), axis=1) >= 2
+    n_defined = int(np.sum(~np.isnan(taus)))
+    name = f"{RANK_NAMES[method]} of score and step, mean over seeds"
+    if not has_two.any():
+        return undefined(
+            "monotonicity",
+            n=0,
+            method=name,
+            code="one-checkpoint",
+            text="needs at least 2 checkpoints of one training run, has 1",
+        )
+    n_constant = int(has_two.sum()) - n_defined
+    text = (
+        f"the score of {n_constant} of {has_two.sum()} seeds never changes over steps"
+    )
+    if n_defined == 0:
+        return undefined(
+            "monotonicity", n=0, method=name, code="constant-over-steps", text=text
+        )
+    return Estimate(
+        quantity="monotonicity",
+        value=float(np.nanmean(taus)),
+        n=n_defined,
+        method=name,
+        cautions=(Caution("constant-over-steps", text),) if n_constant else (),
+    )
+
+
+def last_step(scores: Floats) -> tuple[int, tuple[Caution, ...]]:
+    """Return the column of the last step that all seeds have.
+
+    Where no step is common to all, it is the last among those that most have.
+
+    Notes
+    -----
+    Cautions: ``unequal-last-steps``, where a seed goes further, or lacks that step.
+    """
+    n_at = np.sum(~np.isnan(scores), axis=0)
+    n_seeds = int(np.sum(~np.isnan(scores).all(axis=1)))
+    column = int(np.flatnonzero(n_at == n_at.max())[-1])
+    if n_at[column] == n_seeds and not n_at[column + 1 :].any():
+        return column, ()
+    others = "some go further" if n_at[column + 1 :].any() else "the rest lack it"
+    text = (
+        f"the last checkpoint is the last that {n_at[column]} of {n_seeds} seeds have; "
+        f"{others}"
+    )
+    return column, (Caution("unequal-last-steps", text),)
+
+
+def signal_to_noise(
+    last: Floats,
+    *,
+    above: float = 0.0,
+    ddof: int = 1,
+    confidence_level: float = 0.95,
+    quantity: str = "snr",
+) -> Estimate:
+    """Return the mean over seeds divided by the standard deviation over seeds.
+
+    ``(mean - above) / SD`` of the seeds at one checkpoint. With ``above = 0`` it
+    is the paper's, by magnitude, since log-likelihoods are negative; it moves when
+    a constant is added to all scores, so that a benchmark at chance looks good.
+    With `above` at the chance level it does not, and its sign is kept.
+
+    The interval is exact for normal seeds: ``sqrt(n) (mean - above) / SD`` follows a
+    noncentral t distribution with n - 1 degrees of freedom, inverted in its
+    noncentrality (above 100, by its chi-square limit). It is computed at ``ddof=1``.
+
+    Parameters
+    ----------
+    last : ndarray, shape (n_seeds,)
+        Scores at the last checkpoint; ``nan`` where not evaluated.
+    above : float
+        What to measure the signal from; ``nan`` where there is no such level.
+
+    Notes
+    -----
+    Cautions: ``no-chance-level``, ``one-seed``, ``constant-over-seeds``.
+
+    References
+    ----------
+    L. Madaan et al., arXiv 2406.10229 (2024), table 2.
+    """
+    _check_ddof(ddof)
+    values = _ties_made_equal(last)
+    values = values[~np.isnan(values)]
+    n = len(values)
+    origin = "mean" if above == 0 else "(mean - chance)"
+    method = f"{origin} / SD over seeds at the last checkpoint (ddof={ddof})"
+    reason: tuple[str, str] | None = None
+    if math.isnan(above):
+        reason = "no-chance-level", "this metric has no score of a guesser"
+    elif n < 2:
+        reason = (
+            "one-seed",
+            f"needs at least 2 training seeds at the last step, has {n}",
+        )
+    elif np.ptp(values) == 0:
+        reason = (
+            "constant-over-seeds",
+            f"all {n} seeds have the same score at the last step; "
+            "more items would tell them apart",
+        )
+    if reason is not None:
+        return undefined(quantity, n=n, method=method, code=reason[0], text=reason[1])
+    signal = float(values.mean() - above)
+    if above == 0:
+        signal = abs(signal)
+    return Estimate(
+        quantity=quantity,
+        value=signal / float(values.std(ddof=ddof)),
+        interval=_ratio_interval(
+            signal / float(values.std(ddof=1)), n, confidence_level
+        ),
+        confidence_level=confidence_level,
+        n=n,
+        method=f"{method}; noncentral t interval",
+    )
+
+
+def _check_ddof(ddof: int) -> None:
+    if ddof not in (0, 1):
+        raise DesignError(f"ddof is {ddof}; it must be 0 or 1", code="bad-ddof")
+
+
+def _ties_made_equal(scores: Floats) -> Floats:
+    """Return `scores` with differences of rounding error removed."""
+    size = np.abs(scores[np.isfinite(scores)]).max(initial=0)
+    return scores if size == 0 else np.round(scores / size, DIGITS) * size
+
+
+def _spread(table: Floats, axis: int) -> Floats:
+    return np.asarray(np.nanmax(table, axis=axis) - np.nanmin(table, axis=axis))
+
+
+def _spearman(scores: Floats) -> Floats:
+    import pandas as pd
+
+    present = ~np.isnan(scores)
+    ranks = pd.DataFrame(scores).rank(axis=1).to_numpy()
+    places = np.where(present, present.cumsum(axis=1), np.nan)
+    enough = present.sum(axis=1) >= 2
+    out = np.full(len(scores), np.nan)
+    if enough.any():
+        x, y = (
+            v[enough] - np.nanmean(v[enough], axis=1, keepdims=True)
+            for v in (places, ranks)
+        )
+        size = np.sqrt(np.nansum(x * x, axis=1) * np.nansum(y * y, axis=1))
+        with np.errstate(invalid="ignore"):
+            out[enough] = np.nansum(x * y, axis=1) / size
+    return out
+
+
+def _sd_interval(sd: float, df: int, confidence_level: float) -> Interval:
+    from scipy.special import chdtri
+
+    tail = (1 - confidence_level) / 2
+    low, high = (sd * math.sqrt(df / chdtri(df, p)) for p in (tail, 1 - tail))
+    return Interval(low, high)
+
+
+def _ratio_interval(ratio: float, n: int, confidence_level: float) -> Interval:
+    """Invert the noncentral t distribution of ``sqrt(n) ratio``."""
+    from scipy.special import chdtri, nctdtrinc
+
+    t, df = ratio * math.sqrt(n), n - 1
+    tail = (1 - confidence_level) / 2
+    if abs(t) > 100:
+        # The mean's own error no longer counts, and scipy's inversion of such
+        # noncentralities is slow and inexact: the chi-square limit, within 0.5 %.
+        ends = sorted(ratio * math.sqrt(chdtri(df, p) / df) for p in (tail, 1 - tail))
+        return Interval(*ends)
+    low, high = (float(nctdtrinc(df, p, t)) for p in (1 - tail, tail))
+    return Interval(low / math.sqrt(n), high / math.sqrt(n))

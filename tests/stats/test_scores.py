@@ -1,0 +1,414 @@
+"""Scores from raw evidence: by hand, twice, beside lm-eval's code, and at the edges."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from harness.errors import DesignError, SchemaError
+from harness.frames import JOINED
+from harness.stats.scores import (
+    METRICS,
+    chance_scores,
+    default_metrics,
+    metric_scores,
+    n_choices,
+    score_responses,
+    stored_metric,
+)
+
+nan = math.nan
+
+
+def choice(logprobs, target=0, **columns):
+    k = len(logprobs)
+    lengths = {f"choice_{u}": [4] * k for u in ("chars", "bytes", "tokens")}
+    row = {"item_id": "i", "choice_logprobs": logprobs, "target_index": target}
+    return {**row, **lengths, **columns}
+
+
+def generation(**columns):
+    return {"item_id": "i", "output_type": "generate_until", **columns}
+
+
+def row_of(frame, i=0):
+    return frame.iloc[i][list(METRICS)].to_dict()
+
+
+def test_two_choices_by_hand(joined):
+    """p = 3/4 and 1/4; the right one is the first, four bytes in two tokens."""
+    scores = row_of(
+        score_responses(
+            joined(
+                [
+                    choice(
+                        [math.log(0.3), math.log(0.1)],
+                        choice_chars=[4, 1],
+                        choice_tokens=[2, 1],
+                    )
+                ]
+            )
+        )
+    )
+
+    assert scores == pytest.approx(
+        {
+            "acc": 1,
+            "acc_norm": 1,
+            "acc_bytes": 1,
+            "exact_match": nan,
+            "prob_correct": 0.75,
+            "margin": 0.5,
+            "brier": -(0.25**2 + 0.25**2),
+            "logprob_correct": math.log(0.3),
+            "logprob_correct_per_token": math.log(0.3) / 2,
+            "logprob_correct_per_byte": math.log(0.3) / 4,
+            "bits_per_byte": math.log2(0.3) / 4,
+        },
+        nan_ok=True,
+    )
+
+
+def test_characters_and_bytes_are_told_apart(joined):
+    """In "é" and "ab": -1 and -1.5; one character against two, two bytes each."""
+    scores = row_of(
+        score_responses(
+            joined([choice([-1, -1.5], choice_chars=[1, 2], choice_bytes=[2, 2])])
+        )
+    )
+
+    assert (scores["acc"], scores["acc_norm"], scores["acc_bytes"]) == (1, 0, 1)
+
+
+def test_ties_go_to_the_first_choice(joined):
+    frame = score_responses(joined([choice([-1, -1]), choice([-1, -1], target=1)]))
+
+    assert frame["acc"].tolist() == [1, 0]
+    assert frame["margin"].tolist() == [0, 0]
+
+
+def test_a_loop_agrees_on_ragged_tables(joined):
+    rng = np.random.default_rng(2)
+    rows = []
+    for i in range(200):
+        k = int(rng.integers(1, 7))
+        rows.append(
+            choice(
+                rng.normal(-20, 9, k).tolist(),
+                target=int(rng.integers(k)),
+                item_id=f"i{i}",
+                choice_chars=rng.integers(1, 9, k).tolist(),
+                choice_bytes=rng.integers(1, 20, k).tolist(),
+                choice_tokens=rng.integers(1, 5, k).tolist(),
+            )
+        )
+    frame = score_responses(joined(rows))
+
+    for i, row in enumerate(rows):
+        lp, t = np.array(row["choice_logprobs"]), row["target_index"]
+        p = [1 / sum(math.exp(other - mine) for other in lp) for mine in lp]
+        rest = [q for c, q in enumerate(p) if c != t]
+        expected = {
+            "acc": float(lp.argmax() == t),
+            "acc_norm": float((lp / row["choice_chars"]).argmax() == t),
+            "acc_bytes": float((lp / row["choice_bytes"]).argmax() == t),
+            "exact_match": nan,
+            "prob_correct": p[t],
+            "margin": p[t] - max(rest) if rest else nan,
+            "brier": -sum((q - (c == t)) ** 2 for c, q in enumerate(p)),
+            "logprob_correct": lp[t],
+            "logprob_correct_per_token": lp[t] / row["choice_tokens"][t],
+            "logprob_correct_per_byte": lp[t] / row["choice_bytes"][t],
+            "bits_per_byte": lp[t] / row["choice_bytes"][t] / math.log(2),
+        }
+        assert row_of(frame, i) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.lm_eval
+def test_lm_eval_s_own_code_gives_the_same(joined):
+    pytest.importorskip("lm_eval", reason="needs the run extra")
+    from lm_eval.api.task import ConfigurableTask
+
+    rng = np.random.default_rng(3)
+    words = ["a", "é", "ab", "日本", "the end", "ß?"]
+    names = ("acc", "acc_norm", "acc_bytes", "brier_score")
+    for _ in range(200):
+        k = int(rng.integers(2, 6))
+        choices = [words[i] for i in rng.integers(0, len(words), k)]
+        # Rounded, so that ties occur.
+        logprobs, target = np.round(rng.normal(-3, 1, k), 1), int(rng.integers(k))
+        task = SimpleNamespace(
+            config=SimpleNamespace(process_results=None),
+            OUTPUT_TYPE="multiple_choice",
+            _metric_fn_list=dict.fromkeys(names),
+            multiple_input=False,
+            multiple_target=False,
+            doc_to_choice=lambda _, choices=choices: choices,
+            doc_to_target=lambda _, target=target: target,
+        )
+        theirs = ConfigurableTask.process_results(
+            task, {}, [(x, False) for x in logprobs.tolist()]
+        )
+        ours = row_of(
+            score_responses(
+                joined(
+                    [
+                        choice(
+                            logprobs.tolist(),
+                            target,
+                            choice_chars=[len(c) for c in choices],
+                            choice_bytes=[len(c.encode()) for c in choices],
+                        )
+                    ]
+                )
+            )
+        )
+
+        for name in ("acc", "acc_norm", "acc_bytes"):
+            assert ours[name] == theirs[name]
+        gold, prob = theirs["brier_score"]
+        assert -ours["brier"] == pytest.approx(((prob - np.eye(k)[gold]) ** 2).sum())
+
+
+def test_generation_and_its_reference_answer(joined):
+    frame = score_responses(
+        joined(
+            [
+                generation(
+                    text="4",
+                    target="4",
+                    target_logprob=-2.0,
+                    target_bytes=1,
+                    target_tokens=2,
+                ),
+                generation(text=" 4", target="4", metrics=[]),
+                generation(
+                    text="4.",
+                    target="4",
+                    metrics=[("exact_match,strict", 1.0), ("exact_match,loose", 0.0)],
+                ),
+                generation(text=None, target="4"),
+            ]
+        )
+    )
+
+    assert frame["exact_match"].tolist() == pytest.approx([1, 0, 1, nan], nan_ok=True)
+    assert frame["acc"].isna().all()
+    assert row_of(frame)["prob_correct"] == pytest.approx(math.exp(-2))
+    assert row_of(frame)["logprob_correct_per_token"] == -1
+    assert row_of(frame)["bits_per_byte"] == pytest.approx(-2 / math.log(2))
+    assert frame["logprob_correct"].tolist()[1:] == pytest.approx(
+        [nan] * 3, nan_ok=True
+    )
+
+
+def test_log_likelihood_tasks_have_one_candidate(joined):
+    """Its likelihood stands among the choices or as the target's; both are read."""
+    kind = {"item_id": "i", "output_type": "loglikelihood"}
+    as_choice = {**choice([-3.0]), "output_type": "loglikelihood"}
+    frame = score_responses(
+        joined(
+            [
+                {**as_choice, "target_is_greedy": True},
+                {
+                    **kind,
+                    "target_logprob": -3.0,
+                    "target_bytes": 4,
+                    "target_tokens": 4,
+                    "target_is_greedy": False,
+                },
+                {**kind, "target_is_greedy": True},
+            ]
+        )
+    )
+
+    assert frame["acc"].tolist() == pytest.approx([1, 0, nan], nan_ok=True)
+    for name in ("logprob_correct", "prob_correct", "bits_per_byte"):
+        assert frame[name][0] == frame[name][1]
+        assert np.isnan(frame[name][2])
+    assert frame["margin"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        choice([-1, nan]),
+        choice([-1, None]),
+        choice([-math.inf, -math.inf]),
+        choice([-1, math.inf]),
+        choice([-1, -2], target=2),
+        choice([-1, -2], target=-1),
+        choice([-1, -2], target=None),
+        choice([-1, -2], status="nan-logprob"),
+        choice([]),
+        {"item_id": "i", "choice_logprobs": None, "target_index": 0},
+        generation(text="4", target=None, target_logprob=nan),
+        generation(text="4", target="4", status="nan-logprob", target_logprob=-1.0),
+        generation(target_logprob=math.inf),
+    ],
+)
+def test_missing_evidence_is_no_score_and_never_zero(joined, row):
+    # Beside a good row, whose own scores must not suffer.
+    frame = score_responses(joined([row, choice([-1, -2])]))
+
+    assert all(math.isnan(value) for value in row_of(frame, 0).values())
+    assert frame["acc"][1] == 1
+
+
+def test_a_likelihood_of_zero_has_no_logarithm(joined):
+    scores = row_of(score_responses(joined([choice([-math.inf, -1])])))
+
+    assert (scores["acc"], scores["prob_correct"], scores["margin"]) == (0, 0, -1)
+    assert math.isnan(scores["logprob_correct"])
+    assert math.isnan(scores["bits_per_byte"])
+
+
+def test_missing_lengths_cost_only_the_scores_that_need_them(joined):
+    scores = row_of(
+        score_responses(
+            joined([choice([-1, -2], choice_chars=None, choice_bytes=[3, 0])])
+        )
+    )
+
+    assert scores["acc"] == 1
+    assert math.isnan(scores["acc_norm"])
+    # As in lm-eval, nothing written per byte is as unlikely as can be.
+    assert scores["acc_bytes"] == 1
+    assert math.isnan(
+        row_of(score_responses(joined([choice([-1], choice_bytes=[0])])))[
+            "bits_per_byte"
+        ]
+    )
+
+
+def test_several_targets_are_scored_by_lm_eval(joined):
+    frame = score_responses(
+        joined(
+            [
+                choice(
+                    [-1, -2],
+                    target=None,
+                    status="several-targets",
+                    metrics=[("acc,none", 1.0), ("mc2,none", 0.4)],
+                )
+            ]
+        )
+    )
+
+    assert frame["acc"].tolist() == [1]
+    assert frame[["acc_norm", "prob_correct", "logprob_correct"]].isna().all(axis=None)
+
+
+def test_stored_metrics_by_name_and_by_filter(joined):
+    frame = joined(
+        [
+            generation(metrics=[("f1,a", 0.1), ("f1,b", 0.2), ("f1x,a", 0.9)]),
+            generation(metrics=None),
+            generation(metrics=[("f1,b", 0.4)]),
+            generation(metrics=[]),
+        ]
+    )
+
+    assert stored_metric(frame, "f1").tolist() == pytest.approx(
+        [0.1, nan, 0.4, nan], nan_ok=True
+    )
+    assert stored_metric(frame, "f1,b").tolist() == pytest.approx(
+        [0.2, nan, 0.4, nan], nan_ok=True
+    )
+    assert stored_metric(frame.iloc[2:], "f1").tolist() == pytest.approx(
+        [0.4, nan], nan_ok=True
+    )
+    assert np.isnan(stored_metric(frame, "bleu")).all()
+    assert metric_scores(frame, "f1x").tolist()[0] == 0.9
+
+
+def test_an_unknown_metric_lists_what_there_is(joined):
+    frame = score_responses(joined([generation(metrics=[("f1,none", 0.1)])]))
+
+    with pytest.raises(DesignError, match=r"acc, .*lm-eval's own f1,none") as caught:
+        metric_scores(frame, "accuracy")
+    assert caught.value.code == "unknown-metric"
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({}, ("acc", "prob_correct")),
+        ({"output_type": "loglikelihood"}, ("acc", "logprob_correct")),
+        ({"output_type": "loglikelihood_rolling"}, ("bits_per_byte", None)),
+        ({"output_type": "agentic"}, ("acc", None)),
+        ({"output_type": "generate_until"}, ("exact_match", "logprob_correct")),
+        (
+            {
+                "output_type": "generate_until",
+                "metrics": [("f1,x", 0.1), ("em,x", 0.0)],
+            },
+            ("f1,x", "logprob_correct"),
+        ),
+        (
+            {
+                "output_type": "generate_until",
+                "metrics": [("f1,x", 0.1), ("exact_match,x", 0.0)],
+            },
+            ("exact_match", "logprob_correct"),
+        ),
+    ],
+)
+def test_default_metrics(joined, columns, expected):
+    assert default_metrics(joined([{"item_id": "i", **columns}])) == expected
+
+
+@pytest.mark.parametrize(
+    ("metric", "output_type", "expected"),
+    [
+        ("acc", "multiple_choice", [0.25, 0.5]),
+        ("prob_correct", "multiple_choice", [0.25, 0.5]),
+        ("brier", "multiple_choice", [-0.75, -0.5]),
+        ("margin", "multiple_choice", [0, 0]),
+        ("logprob_correct", "multiple_choice", [nan, nan]),
+        ("exact_match", "generate_until", [0, 0]),
+        ("prob_correct", "generate_until", [0, 0]),
+        ("acc", "loglikelihood", [nan, nan]),
+        ("f1,none", "generate_until", [nan, nan]),
+    ],
+)
+def test_what_a_guesser_scores(metric, output_type, expected):
+    found = chance_scores(metric, output_type, np.array([4.0, 2.0]))
+
+    assert found.tolist() == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_uniform_guesser_scores_chance(joined):
+    """Equal likelihoods and a right answer at each place: chance is their mean."""
+    frame = score_responses(joined([choice([-1.0] * 5, target=t) for t in range(5)]))
+
+    for name in ("acc", "acc_norm", "prob_correct", "brier", "margin"):
+        chance = chance_scores(name, "multiple_choice", n_choices(frame))
+        assert frame[name].mean() == pytest.approx(chance.mean())
+
+
+def test_arrow_and_numpy_columns_score_alike(joined):
+    rows = [choice([-1, -2]), generation(text="4", target="4", target_logprob=-1.0)]
+    plain = joined(rows)
+    table = pa.Table.from_pandas(plain, schema=JOINED, preserve_index=False)
+    arrow = table.to_pandas(types_mapper=pd.ArrowDtype)
+
+    for name in METRICS:
+        np.testing.assert_array_equal(
+            score_responses(plain)[name], score_responses(arrow)[name]
+        )
+
+
+def test_the_given_frame_is_left_as_it_was(joined):
+    frame = joined([choice([-1, -2])])
+    score_responses(frame)
+
+    assert list(frame.columns) == JOINED.names
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(SchemaError, match="attempt_id"):
+        score_responses(pd.DataFrame({"item_id": []}))

@@ -1,0 +1,292 @@
+"""Seed SD, monotonicity, signal to noise: worked examples, scipy, properties, edges."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from harness.errors import DesignError
+from harness.stats.series import (
+    last_step,
+    monotonicity,
+    rank_correlations,
+    seed_sd,
+    signal_to_noise,
+)
+
+WORKED = np.array(
+    [[0.30, 0.34, 0.37, 0.41], [0.28, 0.35, 0.36, 0.40], [0.31, 0.33, 0.39, 0.39]]
+)
+"""Three seeds, four checkpoints: worked by hand in docs/explanation/variance.md."""
+
+nan = math.nan
+
+
+def test_seed_sd_of_the_worked_example():
+    assert seed_sd(WORKED).value == pytest.approx(0.0126376, abs=5e-8)
+    assert seed_sd(WORKED, ddof=0).value == pytest.approx(0.0103186, abs=5e-8)
+
+
+def test_monotonicity_of_the_worked_example():
+    taus = rank_correlations(WORKED)
+
+    assert taus == pytest.approx([1, 1, 0.912871], abs=5e-7)
+    assert monotonicity(WORKED).value == pytest.approx(0.970957, abs=5e-7)
+
+
+def test_snr_of_the_worked_example():
+    assert signal_to_noise(WORKED[:, -1]).value == pytest.approx(40)
+    assert signal_to_noise(WORKED[:, -1], above=0.25).value == pytest.approx(15)
+    assert signal_to_noise(WORKED[:, -1], ddof=0).value == pytest.approx(40 * 1.5**0.5)
+
+
+def test_snr_of_arc_challenge_in_the_paper():
+    """Madaan et al., table 2: 39.71 with an SD of 0.87 is 45.89, to their rounding."""
+    seeds = np.linspace(-1, 1, 10)
+    seeds = 39.71 + 0.87 * seeds / seeds.std(ddof=1)
+
+    assert signal_to_noise(seeds).value == pytest.approx(45.89, rel=0.006)
+
+
+@pytest.mark.parametrize("n_steps", [2, 3, 7, 40])
+@pytest.mark.parametrize("levels", [2, 5, 10**6])
+def test_kendall_and_spearman_agree_with_scipy(n_steps, levels):
+    from scipy.stats import kendalltau, spearmanr
+
+    rng = np.random.default_rng(n_steps * levels)
+    scores = rng.integers(0, levels, (30, n_steps)) / levels
+    scores[rng.random(scores.shape) < 0.2] = nan
+    varied = [len(set(row[~np.isnan(row)])) > 1 for row in scores]
+
+    tau, rho = (rank_correlations(scores, method=m) for m in ("tau-b", "spearman"))
+
+    np.testing.assert_array_equal(~np.isnan(tau), varied)
+    np.testing.assert_array_equal(~np.isnan(rho), varied)
+    for row, b, r in zip(scores[varied], tau[varied], rho[varied], strict=True):
+        y = row[~np.isnan(row)]
+        assert b == pytest.approx(kendalltau(range(len(y)), y).statistic, abs=1e-12)
+        assert r == pytest.approx(spearmanr(range(len(y)), y).statistic, abs=1e-12)
+
+
+def test_tau_a_counts_ties_against():
+    """Six pairs of steps, five rise, one ties: 5/6."""
+    assert rank_correlations(WORKED[2:], method="tau-a") == pytest.approx([5 / 6])
+
+
+@pytest.mark.parametrize("method", ["tau-b", "tau-a", "spearman"])
+def test_a_constant_series_has_no_rank_correlation(method):
+    scores = np.array([[0.5, 0.5, 0.5], [0.1, nan, nan], [0.1, nan, 0.2]])
+
+    np.testing.assert_allclose(
+        rank_correlations(scores, method=method), [nan, nan, 1], equal_nan=True
+    )
+
+
+@pytest.mark.parametrize("method", ["tau-b", "tau-a", "spearman"])
+def test_no_series_of_two_steps_at_all(method):
+    assert np.isnan(rank_correlations(np.array([[0.5], [nan]]), method=method)).all()
+
+
+def test_the_same_answers_summed_in_another_order_tie():
+    thirds = np.array([[0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1, 0.7]])
+    assert thirds[0, 0] != thirds[0, 1]
+
+    assert monotonicity(thirds).value == pytest.approx(2 / math.sqrt(3 * 2))
+    assert math.isnan(seed_sd(thirds[:, :2].T).value)
+
+
+def test_likelihoods_of_any_size_still_rank():
+    assert monotonicity(np.array([[1e-30, 2e-30, 3e-30]])).value == 1
+    assert monotonicity(np.array([[-3e5, -2e5, -1e5]])).value == 1
+
+
+tables = arrays(
+    np.float64,
+    array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=9),
+    elements=st.integers(0, 20).map(lambda x: x / 20),
+)
+
+
+def same(one, other):
+    assert one == pytest.approx(other, abs=1e-12, nan_ok=True)
+
+
+@given(tables, st.randoms(use_true_random=False))
+def test_order_of_seeds_does_not_matter(table, random):
+    shuffled = table[random.sample(range(len(table)), len(table))]
+
+    same(seed_sd(shuffled).value, seed_sd(table).value)
+    same(monotonicity(shuffled).value, monotonicity(table).value)
+    same(signal_to_noise(shuffled[:, -1]).value, signal_to_noise(table[:, -1]).value)
+
+
+@given(tables, st.sampled_from([0.25, 3.0]), st.sampled_from([0.5, 2.0]))
+def test_shift_and_scale(table, shift, scale):
+    moved = table * scale + shift
+    last, moved_last = table[:, -1], moved[:, -1]
+
+    same(seed_sd(moved).value, scale * seed_sd(table).value)
+    same(monotonicity(moved).value, monotonicity(table).value)
+    assert signal_to_noise(
+        moved_last, above=0.25 * scale + shift
+    ).value == pytest.approx(
+        signal_to_noise(last, above=0.25).value, abs=1e-9, nan_ok=True
+    )
+
+
+@given(tables)
+def test_backwards_in_time_changes_the_sign(table):
+    for method in ("tau-b", "tau-a", "spearman"):
+        np.testing.assert_allclose(
+            rank_correlations(table[:, ::-1], method=method),
+            -rank_correlations(table, method=method),
+            atol=1e-12,
+        )
+
+
+@given(tables)
+def test_a_missing_step_is_as_if_it_were_not_there(table):
+    holed = np.insert(table, 1, nan, axis=1)
+
+    same(monotonicity(holed).value, monotonicity(table).value)
+    same(seed_sd(holed).value, seed_sd(table).value)
+
+
+def test_steps_with_one_seed_do_not_enter_seed_sd():
+    table = np.array([[0.1, 0.2, 0.3], [0.2, nan, 0.4]])
+
+    assert seed_sd(table).value == pytest.approx(0.1 / math.sqrt(2))
+
+
+def test_the_interval_of_seed_sd_is_chi_square_s_at_one_step():
+    from scipy.stats import chi2
+
+    estimate = seed_sd(WORKED[:, :1], ddof=0, confidence_level=0.9)
+
+    sd = np.std(WORKED[:, 0], ddof=1)
+    assert estimate.interval == (
+        pytest.approx(sd * math.sqrt(2 / chi2.ppf(0.95, 2))),
+        pytest.approx(sd * math.sqrt(2 / chi2.ppf(0.05, 2))),
+    )
+
+
+def test_the_interval_of_snr_inverts_the_noncentral_t():
+    from scipy.stats import nct
+
+    estimate = signal_to_noise(WORKED[:, -1], above=0.25)
+
+    t = estimate.value * math.sqrt(3)
+    low, high = (end * math.sqrt(3) for end in estimate.interval)
+    assert nct.cdf(t, 2, low) == pytest.approx(0.975, abs=1e-4)
+    assert nct.cdf(t, 2, high) == pytest.approx(0.025, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_seeds", [3, 10])
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.0], ids=["repeating", "half", "apart"])
+def test_seed_sd_interval_covers(n_seeds, share):
+    """At least 93 % however the checkpoints of a run depend; 97 at most if fully."""
+    rng = np.random.default_rng(7)
+    run = rng.normal(0, math.sqrt(share), (2000, n_seeds, 1))
+    step = rng.normal(0, math.sqrt(1 - share), (2000, n_seeds, 5))
+    ends = np.array([seed_sd(x).interval for x in 50 + run + step])
+
+    covered = np.mean((ends[:, 0] <= 1) & (ends[:, 1] >= 1))
+    assert covered >= 0.93
+    assert share < 1 or covered <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("truth", [0.0, 2.0, 100.0])
+def test_snr_interval_covers(truth):
+    rng = np.random.default_rng(8)
+    ends = np.array(
+        [
+            signal_to_noise(x, above=1.0).interval
+            for x in rng.normal(1 + truth, 1, (2000, 5))
+        ]
+    )
+
+    assert 0.93 <= np.mean((ends[:, 0] <= truth) & (ends[:, 1] >= truth)) <= 0.97
+
+
+def test_snr_of_log_likelihoods_is_a_magnitude():
+    assert signal_to_noise(-WORKED[:, -1]).value == pytest.approx(40)
+
+
+def test_snr_below_chance_is_negative():
+    assert signal_to_noise(WORKED[:, -1], above=0.5).value == pytest.approx(-10)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "code"),
+    [
+        (seed_sd(WORKED[:1]), "one-seed"),
+        (seed_sd(np.full((3, 2), 0.5)), "constant-over-seeds"),
+        (monotonicity(WORKED[:, :1]), "one-checkpoint"),
+        (monotonicity(np.full((3, 2), 0.5)), "constant-over-steps"),
+        (signal_to_noise(WORKED[:1, -1]), "one-seed"),
+        (signal_to_noise(np.full(3, 0.5)), "constant-over-seeds"),
+        (signal_to_noise(WORKED[:, -1], above=nan), "no-chance-level"),
+    ],
+)
+def test_what_cannot_be_said_is_not_zero(estimate, code):
+    assert math.isnan(estimate.value)
+    assert [c.code for c in estimate.cautions] == [code]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_interval_of_a_large_snr_joins_that_of_a_smaller(sign):
+    seeds = np.array([-1.0, 0, 1])
+    ends = [
+        signal_to_noise(seeds, above=sign * above).interval for above in (57.7, 57.8)
+    ]
+
+    assert ends[0] == pytest.approx(ends[1], rel=0.01)
+    assert ends[1].low < ends[1].high
+
+
+def test_even_the_largest_snr_has_an_interval():
+    estimate = signal_to_noise(np.array([1e9, 1e9 + 0.01]))
+
+    assert estimate.interval.low < estimate.value < estimate.interval.high
+
+
+def test_a_constant_seed_is_left_out_of_the_mean_and_said():
+    estimate = monotonicity(np.array([[0.5, 0.5, 0.5], [0.1, 0.2, 0.3]]))
+
+    assert (estimate.value, estimate.n) == (1, 1)
+    assert estimate.cautions[0].code == "constant-over-steps"
+    assert "1 of 2 seeds" in estimate.cautions[0].text
+
+
+def test_the_last_step_is_the_last_that_all_seeds_have():
+    assert last_step(WORKED) == (3, ())
+
+    for table, column, word in [
+        ([[1, 2, 3], [1, 2, nan]], 1, "further"),
+        ([[1, 2, nan], [1, nan, 3], [nan, 2, 3]], 2, "lack"),
+        ([[nan, 1], [nan, 1]], 1, None),
+    ]:
+        found, cautions = last_step(np.array(table, dtype=float))
+        assert found == column
+        assert [c.code for c in cautions] == ["unequal-last-steps"] * bool(word)
+        assert word is None or word in cautions[0].text
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (lambda: seed_sd(WORKED, ddof=2), "bad-ddof"),
+        (lambda: signal_to_noise(WORKED[:, 0], ddof=-1), "bad-ddof"),
+        (lambda: monotonicity(WORKED, method="pearson"), "unknown-method"),
+    ],
+)
+def test_bad_options_are_refused(call, code):
+    with pytest.raises(DesignError) as caught:
+        call()
+
+    assert caught.value.code == code
