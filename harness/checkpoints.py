@@ -138,7 +138,8 @@ def _from_pattern(
     path = str(resolve_path(entry.pattern, base, zoo))
     matcher = _path_matcher(path)
     matches = []
-    for candidate in glob.iglob(FIELD.sub("*", glob.escape(path))):
+    candidates = glob.iglob(FIELD.sub("*", glob.escape(path)))  # noqa: PTH207  # absolute
+    for candidate in candidates:
         match = matcher.fullmatch(candidate)
         if match is None or not Path(candidate).is_dir():
             continue
@@ -307,8 +308,9 @@ def _from_hub(entry: HubCheckpoints) -> list[Checkpoint]:
                 ),
                 code="pattern-field",
             )
-    grid = itertools.product(entry.train_seed or [None], entry.step or [None])
-    return [_from_revision(entry, seed, step) for seed, step in grid]
+    seeds: Sequence[int | None] = entry.train_seed or (None,)
+    steps: Sequence[int | None] = entry.step or (None,)
+    return [_from_revision(entry, *of) for of in itertools.product(seeds, steps)]
 
 
 def _from_revision(

@@ -1,4 +1,4 @@
-"""Is this machine ready? Versions, cores, GPUs, browser, caches, and what is missing."""
+"""Is this machine ready? Versions, cores, GPUs, browser, caches."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ IDENTITY_VERSION = 1
 
 
 def digest(content: Any) -> str:
-    """Return sixteen hex digits of `content` as canonical JSON; equal on all machines."""
+    """Return sixteen hex digits of `content` as canonical JSON, on all machines."""
     text = json.dumps(
         content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
     )
@@ -135,7 +135,7 @@ class TaskInfo:
     """Items that the task holds."""
 
     n_requests: int
-    """Forward requests that all of its items make: one per choice, reference, answer."""
+    """Requests that all of its items make: one per choice, reference, answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

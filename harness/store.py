@@ -94,7 +94,7 @@ class Store:
                 and not any((folder / name / "_delta_log").is_dir() for name in TABLES)
             ):
                 raise InputError(
-                    f"{path}: there is something else there; give a new or empty folder",
+                    f"{path}: something else is there; give a new or empty folder",
                     code="not-a-store",
                 )
         with _writing(path):
@@ -211,7 +211,8 @@ class Store:
 
         table = self.response_table(columns, model=model, task=task)
         nullable = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
-        return table.to_pandas(types_mapper=nullable.get)
+        frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+        return frame
 
     def info(self) -> StoreInfo:
         """Count what the store holds."""

@@ -197,11 +197,12 @@ class Suite(Section):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Suite:
-        for what, values in {
+        named: dict[str, list[Any]] = {
             "templates": [template.name for template in self.templates],
             "fewshot_seeds": self.fewshot_seeds,
             "sample_seeds": self.sample_seeds,
-        }.items():
+        }
+        for what, values in named.items():
             twice = sorted({str(v) for v in values if values.count(v) > 1})
             if twice:
                 raise ValueError(f"{what}: {', '.join(twice)} is there twice")
@@ -311,7 +312,7 @@ def _complaint(path: Path, data: Any, error: ValidationError) -> str:
     line = _line_of(data, keys)
     name = ".".join(str(key) for key in keys) or "the file"
     if problem["type"] == "extra_forbidden":
-        valid = _valid_keys(data, problem["loc"])
+        valid = _valid_keys(problem["loc"])
         near = difflib.get_close_matches(str(keys[-1]), valid, n=1, cutoff=0.5)
         hint = (
             f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(valid)}"
@@ -357,7 +358,7 @@ def _likeliest(data: Any, problems: list[Any]) -> Any:
         kind = next((key for key in loc if _is_class_name(key)), None)
         if kind is None:
             return problem
-        entry = _walk(data, [key for key in loc[: loc.index(kind)]])
+        entry = _walk(data, list(loc[: loc.index(kind)]))
         if not isinstance(entry, Mapping):
             return {**problem, "loc": loc[: loc.index(kind)]}
         if _KIND_KEY[kind] in entry:
@@ -405,19 +406,16 @@ def _line_of(data: Any, keys: Sequence[Any]) -> int:
     return int(line)
 
 
-def _valid_keys(data: Any, loc: Sequence[Any]) -> list[str]:
+def _valid_keys(loc: Sequence[Any]) -> list[str]:
     """Return the keys that the section around `loc` knows."""
-    section: type[BaseModel] = Suite
-    for key in loc[:-1]:
-        if isinstance(key, int):
-            continue
-        section = {
-            **_CHECKPOINT_KINDS,
-            "tasks": TaskEntry,
-            "templates": TemplateEntry,
-            "resources": Resources,
-        }.get(key, section)
-    return list(section.model_fields)
+    sections: dict[Any, type[Section]] = {
+        **_CHECKPOINT_KINDS,
+        "tasks": TaskEntry,
+        "templates": TemplateEntry,
+        "resources": Resources,
+    }
+    inner = [sections[key] for key in loc[:-1] if key in sections]
+    return list((inner or [Suite])[-1].model_fields)
 
 
 def resolve_path(text: str, base: Path, zoo: Path | None) -> Path:

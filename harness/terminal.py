@@ -26,7 +26,7 @@ def show_plan(plan: Plan) -> None:
     items: dict[tuple[str, ...], str] = {}
     remaining = {trial.trial_id for trial in plan.remaining}
     for trial in plan.trials:
-        key = (
+        key: tuple[str, ...] = (
             trial.checkpoint.model,
             trial.info.task,
             trial.info.formulation or "–",

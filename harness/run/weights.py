@@ -12,6 +12,7 @@ from harness.errors import InputError, TrialError
 from harness.records import Checkpoint
 from harness.run.backend import Placement
 
+
 def read_checkpoint(checkpoint: Checkpoint, placement: Placement) -> tuple[Any, Any]:
     """Return model and tokenizer of `checkpoint`, on the processor.
 

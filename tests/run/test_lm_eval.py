@@ -337,9 +337,9 @@ def test_spoilt_weights_are_refused(tmp_path, how, code):
 
     folder = make_checkpoint(tmp_path / "checkpoint")
     spoil(folder, how)
+    backend = LMEvalBackend()
+    backend.start(Placement())
     with pytest.raises(TrialError) as caught:
-        backend = LMEvalBackend()
-        backend.start(Placement())
         backend.load(checkpoint_at(folder))
 
     assert caught.value.code == code
