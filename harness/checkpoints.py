@@ -111,6 +111,7 @@ def _from_folder_entry(
     tokenizer = resolve_path(entry.tokenizer, base, zoo) if entry.tokenizer else None
     return _from_folder(
         folder,
+        source=entry.folder,
         model=entry.model,
         train_seed=entry.train_seed,
         step=entry.step,
@@ -164,7 +165,11 @@ def _from_pattern(
         return list(
             pool.map(
                 lambda m: _from_folder(
-                    Path(m[3]), model=m[0], train_seed=m[1], step=m[2]
+                    Path(m[3]),
+                    source=_filled(entry.pattern, *m[:3]),
+                    model=m[0],
+                    train_seed=m[1],
+                    step=m[2],
                 ),
                 matches,
             )
@@ -198,9 +203,16 @@ def _first_none(value: int | None) -> int:
     return -1 if value is None else value
 
 
+def _filled(text: str, model: str, train_seed: int | None, step: int | None) -> str:
+    """Return a pattern with its fields replaced by their values."""
+    values = {"model": model, "train_seed": str(train_seed), "step": str(step)}
+    return FIELD.sub(lambda match: values.get(match[1], match[0]), text)
+
+
 def _from_folder(
     folder: Path,
     *,
+    source: str,
     model: str,
     train_seed: int | None,
     step: int | None,
@@ -235,6 +247,7 @@ def _from_folder(
         weights_digest=_digest_files([*weights, *settings]),
         tokenizer_digest=_digest_files(tokens or weights),
         location=str(folder.absolute()),
+        source=source,
         gguf_file=gguf_file,
         tokenizer=str(tokenizer.absolute()) if tokenizer else None,
         revision=revision,
@@ -316,18 +329,17 @@ def _from_hub(entry: HubCheckpoints) -> list[Checkpoint]:
 def _from_revision(
     entry: HubCheckpoints, train_seed: int | None, step: int | None
 ) -> Checkpoint:
-    values = {"train_seed": str(train_seed), "step": str(step)}
-
-    def fill(text: str) -> str:
-        return FIELD.sub(lambda m: values.get(m[1], m[0]), text)
-
-    repository, revision = fill(entry.hub), fill(entry.revision)
+    repository, revision = (
+        _filled(text, entry.model, train_seed, step)
+        for text in (entry.hub, entry.revision)
+    )
     try:
         folder = _snapshot(repository, revision, local_only=True)
     except CheckpointError:
         return _remote(repository, revision, entry.model, train_seed, step)
     return _from_folder(
         folder,
+        source=f"{HUB_SCHEME}{repository}@{folder.name}",
         model=entry.model,
         train_seed=train_seed,
         step=step,
@@ -399,6 +411,7 @@ def _remote(
         weights_digest=digest(hashes),
         tokenizer_digest=_digest_files(tokens),
         location=f"{HUB_SCHEME}{repository}@{info.sha}",
+        source=f"{HUB_SCHEME}{repository}@{info.sha}",
         revision=f"{repository}@{info.sha}",
     )
 

@@ -83,7 +83,7 @@ WorkersOption = Annotated[
 AddressOption = Annotated[
     str | None,
     typer.Option(
-        help="Join this Ray cluster (auto, or HOST:PORT); one is started here if absent."
+        help="Join this Ray cluster (auto, or HOST:PORT) instead of starting one."
     ),
 ]
 

@@ -93,7 +93,7 @@ TRIALS = pa.schema(
         pa.field("device", pa.string()),
         pa.field("host", pa.string()),
         pa.field("versions", pa.map_(pa.string(), pa.string())),
-        pa.field("location", pa.string()),
+        pa.field("location", pa.string()),  # as the suite writes it
         pa.field("revision", pa.string()),
         pa.field("tries", pa.int32()),  # times this attempt was started
         pa.field("started_at", pa.timestamp("us", tz="UTC")),

@@ -55,7 +55,10 @@ class Checkpoint:
     """Digest of the tokenizer's files; checkpoints that share it share tokens."""
 
     location: str = field(compare=False)
-    """Absolute folder of the weights: where, not what; no part of identity."""
+    """Folder of the weights, or their hub address: where, not what."""
+
+    source: str = field(compare=False)
+    """The location as the suite writes it, which a store keeps: no home folders."""
 
     gguf_file: str | None = None
     """Name of the GGUF file inside `location`, where the weights are one."""

@@ -235,7 +235,7 @@ def _trial_row(
         "device": outcome.provenance.get("device"),
         "host": outcome.host,
         "versions": outcome.provenance.get("versions", {}),
-        "location": checkpoint.location,
+        "location": checkpoint.source,
         "revision": checkpoint.revision,
         "tries": tries,
         "started_at": outcome.started_at,

@@ -145,6 +145,43 @@ def test_letters_and_texts_are_put_over_the_same_items(stored):
     assert all(chars.tolist() == [1, 1, 1, 1] for chars in choice.choice_chars)
 
 
+def test_metrics_derived_from_the_evidence_are_lm_evals(world, stored, tmp_path):
+    """On every task: what `stats` makes of the evidence, and lm-eval's own value."""
+    from harness.stats.scores import score_responses
+    from harness.store import Store
+
+    body = json.loads((world / "tasks/toy_cloze.yaml").read_text())
+    body |= {"task": "toy_accents", "doc_to_choice": ["été", "ß", "naïveté", "de"]}
+    body["metric_list"].append(
+        {"metric": "acc_bytes", "aggregation": "mean", "higher_is_better": True}
+    )
+    (world / "tasks/toy_accents.yaml").write_text(json.dumps(body))
+    path = world / "accents.yaml"
+    head = (world / "suite.yaml").read_text().split("tasks:\n")[0]
+    path.write_text(head + "tasks: [toy_accents]\n")
+    run_suite(path, tmp_path / "store")
+    accents = Store(tmp_path / "store").responses()
+    compared = set()
+    for frame in (stored, accents):
+        for task, rows in score_responses(frame).groupby("task", observed=True):
+            for name in ("acc", "acc_norm", "acc_bytes"):
+                theirs = [dict(m).get(f"{name},none") for m in rows.metrics]
+                if theirs[0] is not None:
+                    assert rows[name].tolist() == theirs
+                    compared.add((task, name))
+    assert compared == {
+        *((task, name) for task in ("toy_cloze", "toy_cloze_shots", "toy_accents")
+          for name in ("acc", "acc_norm")),
+        ("toy_accents", "acc_bytes"),
+        ("toy_last_word", "acc"),
+    }  # fmt: skip
+
+    text = stored[stored.task == "toy_generate"]
+    bare = text.assign(metrics=[[] for _ in range(len(text))])  # nothing to copy from
+    derived = score_responses(bare).exact_match
+    assert derived.tolist() == [dict(m)["exact_match,none"] for m in text.metrics]
+
+
 # ---- few-shot prompts ------------------------------------------------------------
 
 
@@ -305,6 +342,7 @@ def checkpoint_at(folder: Path) -> Checkpoint:
         weights_digest="w",
         tokenizer_digest="t",
         location=str(folder),
+        source=folder.name,
     )
 
 
