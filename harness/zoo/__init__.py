@@ -1,0 +1,30 @@
+"""A zoo of tiny language models, made here in minutes, to measure.
+
+A small world (`world`) yields a training text and held-out items; `tasks` writes the
+items as ordinary lm-eval YAML; `train` makes checkpoints of several sizes, training
+seeds and steps; `build` puts it all into one folder, once.
+"""
+
+from __future__ import annotations
+
+from harness.zoo.build import (
+    QUICKSTART,
+    TINY,
+    ModelSize,
+    Zoo,
+    ZooSpec,
+    build_zoo,
+    default_root,
+    is_complete,
+)
+
+__all__ = [
+    "QUICKSTART",
+    "TINY",
+    "ModelSize",
+    "Zoo",
+    "ZooSpec",
+    "build_zoo",
+    "default_root",
+    "is_complete",
+]
