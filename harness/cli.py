@@ -269,7 +269,7 @@ def report(
         heading = title or Path(store).name
         write(render(gather(opened.responses(), trials, title=heading)))
     if str(output) != "-":
-        print(f"report: {output}", file=sys.stderr)
+        print(f"report: {output}")
 
 
 # ---- keep ----------------------------------------------------------------------
@@ -300,9 +300,15 @@ def verify(store: StorePath, json_: Json = False) -> None:
 
 
 @store_app.command(epilog="Example: evalvar store compact results/quickstart")
-def compact(store: StorePath) -> None:
+def compact(
+    store: StorePath,
+    drop_replaced: Annotated[
+        bool,
+        typer.Option("--drop-replaced", help="Delete the merged files at once."),
+    ] = False,
+) -> None:
     """Merge the small files that many commits leave."""
-    counts = _open(store).compact()
+    counts = _open(store).compact(drop_replaced=drop_replaced)
     for name in ("responses", "trials"):
         print(f"{name}: {counts[f'{name}_before']} files, now {counts[name]}")
 

@@ -125,15 +125,28 @@ class Store:
                 )
             write_deltalake(f"{self.path}/trials", trials.cast(TRIALS), mode="append")
 
-    def compact(self) -> dict[str, int]:
-        """Merge small files; return how many there were and are, per table."""
+    def compact(self, *, drop_replaced: bool = False) -> dict[str, int]:
+        """Merge small files; return how many there were and are, per table.
+
+        Parameters
+        ----------
+        drop_replaced : bool
+            Delete the merged files at once, and with them the table's past versions;
+            a reader that is at work on them fails. They are kept otherwise.
+        """
         counts = {}
         for name in TABLES:
             table = self._table(name)
+            counts[f"{name}_before"] = len(table.file_uris())
             with _writing(self.path):
                 table.optimize.compact()
                 table.create_checkpoint()
-            counts[f"{name}_before"] = len(table.file_uris())
+                if drop_replaced:
+                    table.vacuum(
+                        retention_hours=0,
+                        dry_run=False,
+                        enforce_retention_duration=False,
+                    )
             counts[name] = len(self._table(name).file_uris())
         return counts
 
