@@ -73,7 +73,7 @@ StorePath = Annotated[
 ]
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", help="Where results go.  [default: results/SUITE-NAME]"),
+    typer.Option("--store", help="Where results go; results/SUITE-NAME if absent."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 WorkersOption = Annotated[
@@ -180,7 +180,7 @@ def quickstart(
 @zoo_app.command(epilog="Example: evalvar zoo build")
 def build(
     into: Annotated[
-        Path | None, typer.Option(help="Folder.  [default: the user's cache]")
+        Path | None, typer.Option(help="Folder; the user's cache if absent.")
     ] = None,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Models trained at once.")
