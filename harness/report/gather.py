@@ -1,0 +1,464 @@
+"""What does a report say? A store's tables, summed up as one plain `ReportData`."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import SchemaError
+from harness.frames import CONDITION, TRIALS
+from harness.records import Caution
+from harness.stats.variance import (
+    Curve,
+    MetricVariance,
+    TaskVariance,
+    formulation_pairs,
+    variance_table,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEY = ("model", *CONDITION)
+
+SETTINGS = (
+    "suite",
+    "suite_digest",
+    "entropy",
+    "backend",
+    "dtype",
+    "batch_size",
+    "max_length",
+    "device",
+    "host",
+)
+"""Columns of the trials whose distinct values the page lists."""
+
+COMPARABLE = (
+    "backend",
+    "dtype",
+    "batch_size",
+    "device",
+    "task_digest",
+    "template_digest",
+)
+"""Columns that must not differ among the trials of one condition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendPoint:
+    """What the training seeds score at one step."""
+
+    step: int | None
+    mean: float
+    """Over the seeds that have this step."""
+
+    sd: float
+    """Over the same seeds (ddof=1); ``nan`` for fewer than two."""
+
+    item_half_width: float
+    """Half the interval over items, averaged over seeds; ``nan`` if undefined."""
+
+    scores: tuple[tuple[int | None, float], ...]
+    """Pairs of training seed and score, seeds ascending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Row:
+    """A row of the variance table, and what the page needs beside it."""
+
+    variance: TaskVariance
+    n_items_total: int
+    """Items that the task holds."""
+
+    n_failed: int
+    """Trials of this row that have no result."""
+
+    discrete: tuple[TrendPoint, ...]
+    continuous: tuple[TrendPoint, ...]
+    """Empty where no likelihood was stored."""
+
+    def metric(self, kind: str) -> MetricVariance | None:
+        """Return the discrete or the continuous part; ``None`` if there is none."""
+        return (
+            self.variance.discrete if kind == "discrete" else self.variance.continuous
+        )
+
+    def trend(self, kind: str) -> tuple[TrendPoint, ...]:
+        """Return the points of the discrete or of the continuous metric."""
+        return self.discrete if kind == "discrete" else self.continuous
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Panel:
+    """Rows of the same items and metrics, whatever the model and the formulation."""
+
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Trials of one model and condition that failed alike."""
+
+    model: str
+    task: str
+    formulation: str
+    num_fewshot: int
+    template: str
+    n_failed: int
+    n_trials: int
+    """All trials of this model and condition, failed or not."""
+
+    error_code: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where the numbers come from."""
+
+    n_attempts: int
+    n_trials: int
+    n_done: int
+    n_failed: int
+    n_responses: int
+    n_checkpoints: int
+    n_requests: int
+    n_truncated: int
+    """Prompts that were longer than the model reads."""
+
+    started_at: datetime.datetime | None
+    finished_at: datetime.datetime | None
+    seconds: float
+    """Of all trials together, workers added up."""
+
+    load_seconds: float
+    forward_seconds: float
+    settings: tuple[tuple[str, tuple[str, ...]], ...]
+    """Name of each of `SETTINGS`, with its distinct values."""
+
+    versions: tuple[tuple[str, tuple[str, ...]], ...]
+    """Package, with its distinct versions."""
+
+    tasks: tuple[tuple[str, str, str, str], ...]
+    """Task, formulation, task version and digest."""
+
+    checkpoints: tuple[tuple[str, int | None, int | None, str, str], ...]
+    """Model, training seed, step, digest of the weights and hub revision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReportData:
+    """Everything that a report shows, as plain values."""
+
+    title: str
+    rows: tuple[Row, ...]
+    panels: tuple[Panel, ...]
+    pairs: tuple[tuple[TaskVariance, TaskVariance], ...]
+    """(choice, cloze) of the same items and model."""
+
+    failures: tuple[Failure, ...]
+    cautions: tuple[Caution, ...]
+    """What concerns the trials as a whole; rows and estimates carry their own."""
+
+    provenance: Provenance
+
+    @property
+    def variance(self) -> tuple[TaskVariance, ...]:
+        """The variance table."""
+        return tuple(row.variance for row in self.rows)
+
+
+def gather(responses: pd.DataFrame, trials: pd.DataFrame, *, title: str) -> ReportData:
+    """Sum up a store's responses and trials.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        Columns of `harness.frames.JOINED`; may have no rows, when nothing is done.
+    trials : DataFrame
+        Columns of `harness.frames.TRIALS`; one row per trial, or all attempts: of
+        each trial the first done attempt counts, else the last failed one.
+    title : str
+        Heading of the page.
+
+    Raises
+    ------
+    SchemaError
+        ``missing-columns``: names the columns that are not there.
+    """
+    _check_trials(trials)
+    table = variance_table(responses) if len(responses) else ()
+    chosen = _one_attempt_each(trials)
+    failed = _counts(chosen[chosen["status"] != "done"])
+    totals = _n_items_total(responses)
+    rows = tuple(
+        Row(
+            variance=variance,
+            n_items_total=totals[_key(variance)],
+            n_failed=failed[_key(variance)],
+            discrete=_trend(variance.discrete.curve),
+            continuous=_trend(variance.continuous.curve) if variance.continuous else (),
+        )
+        for variance in table
+    )
+    return ReportData(
+        title=title,
+        rows=rows,
+        panels=_panels(rows),
+        pairs=formulation_pairs(table),
+        failures=_failures(chosen),
+        cautions=(*_trial_cautions(chosen), *_item_cautions(table)),
+        provenance=_provenance(trials, chosen, len(responses)),
+    )
+
+
+def _check_trials(trials: pd.DataFrame) -> None:
+    missing = [name for name in TRIALS.names if name not in trials.columns]
+    if missing:
+        raise SchemaError(
+            f"a table of trials lacks {len(missing)} columns, first {missing[:3]}; "
+            "read it with harness.store.Store.attempts()",
+            code="missing-columns",
+        )
+
+
+def _one_attempt_each(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Choose as `harness.store.Store.trials` does; in the order of their names."""
+    attempts = attempts.reset_index(drop=True)
+    ordered = attempts.sort_values(["finished_at", "attempt_id"], kind="stable")
+    is_done = ordered["status"] == "done"
+    done = ordered[is_done].drop_duplicates("trial_id")
+    failed = ordered[~is_done].drop_duplicates("trial_id", keep="last")
+    failed = failed[~failed["trial_id"].isin(done["trial_id"])]
+    chosen = attempts.loc[done.index.append(failed.index)]
+    return chosen.sort_values([*KEY, "train_seed", "step", "trial_id"], kind="stable")
+
+
+def _key(row: TaskVariance | Failure) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in KEY)
+
+
+def _counts(frame: pd.DataFrame, *more: str) -> Counter[tuple[Any, ...]]:
+    """Count the rows of each model and condition."""
+    return Counter(frame[[*KEY, *more]].itertuples(index=False, name=None))
+
+
+def _n_items_total(responses: pd.DataFrame) -> Mapping[tuple[Any, ...], int]:
+    if responses.empty:
+        return {}
+    most = responses.groupby(list(KEY), observed=True)["n_items_total"].max()
+    return dict(zip(most.index.tolist(), map(int, most), strict=True))
+
+
+def _trend(curve: Curve) -> tuple[TrendPoint, ...]:
+    points = []
+    for column, step in enumerate(curve.steps):
+        scores = curve.scores[:, column]
+        here = ~np.isnan(scores)
+        if not here.any():
+            continue
+        known, widths = scores[here], curve.half_widths[here, column]
+        widths = widths[~np.isnan(widths)]
+        seeds = np.flatnonzero(here)
+        points.append(
+            TrendPoint(
+                step=step,
+                mean=float(known.mean()),
+                sd=float(known.std(ddof=1)) if len(known) > 1 else math.nan,
+                item_half_width=float(widths.mean()) if len(widths) else math.nan,
+                scores=tuple((curve.train_seeds[i], float(scores[i])) for i in seeds),
+            )
+        )
+    return tuple(points)
+
+
+def _panels(rows: Iterable[Row]) -> tuple[Panel, ...]:
+    """Join rows of the same items and metrics, or the same task of other models."""
+    rows = tuple(rows)
+    same_items: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        v = row.variance
+        metrics = (v.discrete.metric, v.continuous and v.continuous.metric)
+        key = (v.items_digest, v.num_fewshot, v.template, metrics)
+        same_items.setdefault(key, []).append(row)
+    # A model that was asked fewer items is shown beside the others all the same.
+    home: dict[tuple[Any, ...], list[Row]] = {}
+    for members in same_items.values():
+        conditions = [_key(row.variance)[1:] for row in members]
+        panel = next((home[c] for c in conditions if c in home), [])
+        panel.extend(members)
+        for condition in conditions:
+            home[condition] = panel
+    unique = {id(panel): panel for panel in home.values()}
+    return tuple(Panel(rows=tuple(panel)) for panel in unique.values())
+
+
+def _failures(trials: pd.DataFrame) -> tuple[Failure, ...]:
+    n_trials = _counts(trials)
+    failed = trials[trials["status"] != "done"]
+    failed = failed.fillna({"error_code": "unknown", "error": "no error was stored"})
+    return tuple(
+        Failure(
+            **dict(zip(KEY, key, strict=True)),
+            n_failed=n_failed,
+            n_trials=n_trials[tuple(key)],
+            error_code=code,
+            error=error,
+        )
+        for (*key, code, error), n_failed in sorted(
+            _counts(failed, "error_code", "error").items()
+        )
+    )
+
+
+def _trial_cautions(trials: pd.DataFrame) -> tuple[Caution, ...]:
+    done = trials[trials["status"] == "done"]
+    cautions = []
+    if n_failed := len(trials) - len(done):
+        cautions.append(
+            Caution(
+                "failed-trials",
+                f"{n_failed} of {len(trials)} trials failed and are in no number here; "
+                "the same `evalvar run` tries them again",
+            )
+        )
+    for name in COMPARABLE:
+        varied = {
+            str(key[0]): _distinct(part[name])
+            for key, part in done.groupby(list(CONDITION))
+            if len(_distinct(part[name])) > 1
+        }
+        if varied:
+            values = ", ".join(next(iter(varied.values())))
+            tasks = ", ".join(varied)
+            cautions.append(
+                Caution(
+                    "mixed-settings",
+                    f"{name} differs between trials of {tasks} ({values}); "
+                    "their scores may differ for that reason alone",
+                )
+            )
+    for package, versions in _versions(done):
+        if len(versions) > 1:
+            cautions.append(
+                Caution(
+                    "mixed-versions",
+                    f"trials ran with several versions of {package} "
+                    f"({', '.join(versions)}); scores may differ for that reason alone",
+                )
+            )
+    named = done.groupby(["model", "train_seed", "step"], dropna=False)
+    n_mixed = sum(len(_distinct(part["weights_digest"])) > 1 for _, part in named)
+    if n_mixed:
+        cautions.append(
+            Caution(
+                "mixed-weights",
+                f"{n_mixed} checkpoints have the same name but several weights; "
+                "their answers are averaged, so store them apart",
+            )
+        )
+    if n_truncated := _total(done["n_truncated"]):
+        cautions.append(
+            Caution(
+                "truncated-prompts",
+                f"{int(n_truncated)} prompts were longer than the model reads and lost "
+                "their beginning; ask with fewer examples",
+            )
+        )
+    return tuple(cautions)
+
+
+def _item_cautions(table: Iterable[TaskVariance]) -> tuple[Caution, ...]:
+    digests: dict[tuple[Any, ...], set[str]] = {}
+    for row in table:
+        digests.setdefault(_key(row)[1:], set()).add(row.items_digest)
+    tasks = [str(condition[0]) for condition, some in digests.items() if len(some) > 1]
+    if not tasks:
+        return ()
+    return (
+        Caution(
+            "items-differ",
+            f"models were not asked the same items of {', '.join(tasks)}; their scores "
+            "are not comparable until they are",
+        ),
+    )
+
+
+def _provenance(
+    attempts: pd.DataFrame, trials: pd.DataFrame, n_responses: int
+) -> Provenance:
+    done = trials[trials["status"] == "done"]
+    checkpoints = done[
+        ["model", "train_seed", "step", "weights_digest", "revision"]
+    ].drop_duplicates()
+    tasks = done[["task", "formulation", "task_version", "task_digest"]]
+    return Provenance(
+        n_attempts=len(attempts),
+        n_trials=len(trials),
+        n_done=len(done),
+        n_failed=len(trials) - len(done),
+        n_responses=n_responses,
+        n_checkpoints=len(
+            checkpoints[["model", "train_seed", "step"]].drop_duplicates()
+        ),
+        n_requests=int(_total(done["n_requests"])),
+        n_truncated=int(_total(done["n_truncated"])),
+        started_at=_moment(trials["started_at"].min()),
+        finished_at=_moment(trials["finished_at"].max()),
+        seconds=_total(done["seconds"]),
+        load_seconds=_total(done["load_seconds"]),
+        forward_seconds=_total(done["forward_seconds"]),
+        settings=tuple((name, _distinct(trials[name])) for name in SETTINGS),
+        versions=_versions(trials),
+        tasks=tuple(sorted({_four(row) for row in tasks.to_numpy()})),
+        checkpoints=tuple(
+            (str(model), _whole(seed), _whole(step), _text(weights), _text(revision))
+            for model, seed, step, weights, revision in checkpoints.sort_values(
+                ["model", "train_seed", "step"], kind="stable"
+            ).itertuples(index=False, name=None)
+        ),
+    )
+
+
+def _distinct(column: pd.Series[Any]) -> tuple[str, ...]:
+    values = column.dropna().unique()
+    if column.dtype.kind == "f":  # whole numbers beside nulls
+        values = values.astype(np.int64)
+    return tuple(str(value) for value in sorted(values))
+
+
+def _versions(trials: pd.DataFrame) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found: dict[str, set[str]] = {}
+    for pairs in trials["versions"]:
+        # An Arrow map arrives as a list of pairs, or as nothing.
+        for package, version in pairs if isinstance(pairs, Iterable) else ():
+            found.setdefault(str(package), set()).add(str(version))
+    return tuple((name, tuple(sorted(found[name]))) for name in sorted(found))
+
+
+def _total(column: pd.Series[Any]) -> float:
+    return float(column.fillna(0).sum())
+
+
+def _moment(value: Any) -> datetime.datetime | None:
+    return None if value != value else value.to_pydatetime()
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None or value != value else int(value)
+
+
+def _four(row: Iterable[Any]) -> tuple[str, str, str, str]:
+    one, two, three, four = map(_text, row)
+    return one, two, three, four
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or value != value else str(value)

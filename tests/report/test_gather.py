@@ -1,0 +1,177 @@
+"""What a report's data hold, given a store's tables."""
+
+import datetime
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.errors import SchemaError
+from harness.report.gather import gather
+from harness.stats.variance import variance_table
+
+
+def test_rows_are_the_variance_table(simulated):
+    simulated.task("a", n_items=20, steps=(0, 10), seeds=(0, 1))
+    simulated.task("b", n_items=20, steps=(0, 10), seeds=(0, 1))
+
+    found = simulated.data().variance
+
+    wanted = variance_table(simulated.responses)
+    assert [row.to_dict() for row in found] == [row.to_dict() for row in wanted]
+
+
+def test_trend_is_mean_and_sample_sd_over_seeds(simulated):
+    simulated.task("a", n_items=30, steps=(0, 10), seeds=(0, 1, 2))
+
+    (row,) = simulated.data().rows
+    scores = row.variance.discrete.curve.scores
+
+    assert [point.step for point in row.discrete] == [0, 10]
+    for column, point in enumerate(row.discrete):
+        assert point.mean == pytest.approx(np.mean(scores[:, column]))
+        assert point.sd == pytest.approx(np.std(scores[:, column], ddof=1))
+        assert dict(point.scores) == dict(enumerate(scores[:, column]))
+
+
+def test_one_seed_has_no_sd_in_its_trend(simulated):
+    simulated.task("a", n_items=20, steps=(0, 10), seeds=(3,))
+
+    (row,) = simulated.data().rows
+
+    assert all(math.isnan(point.sd) for point in row.discrete)
+    assert [seed for seed, _ in row.discrete[0].scores] == [3]
+
+
+def test_formulations_of_the_same_items_share_a_panel(zoo):
+    panels = [
+        {(r.variance.task, r.variance.model) for r in panel.rows}
+        for panel in zoo.panels
+    ]
+
+    assert {
+        (f"zoo_facts_{formulation}", model)
+        for formulation in ("choice", "cloze")
+        for model in ("zoo-small", "zoo-large")
+    } in panels
+    assert sum(len(panel) for panel in panels) == len(zoo.rows)
+    assert len(zoo.pairs) == 2
+
+
+def test_the_same_items_in_other_units_have_their_own_panel(simulated):
+    simulated.task("a", items="i", n_items=20, steps=(0,))
+    simulated.task("b", items="i", n_items=20, steps=(0,), generates=True)
+
+    assert len(simulated.data().panels) == 2
+
+
+def test_models_asked_different_items_share_a_panel_with_a_caution(simulated):
+    simulated.task("a", model="m", n_items=20, steps=(0,))
+    simulated.task("a", model="n", n_items=12, n_items_total=20, steps=(0,))
+
+    data = simulated.data()
+
+    assert len(data.panels) == 1
+    assert "items-differ" in [caution.code for caution in data.cautions]
+
+
+def test_a_trial_done_at_the_second_attempt_did_not_fail(simulated):
+    simulated.task("a", n_items=20, steps=(0,), seeds=(0, 1))
+    attempts = simulated.attempts
+    first = attempts.iloc[[0]].assign(
+        attempt_id="earlier",
+        status="failed",
+        error_code="worker-died",
+        error="killed",
+        finished_at=attempts["finished_at"].iloc[0] - datetime.timedelta(seconds=9),
+    )
+
+    data = gather(simulated.responses, pd.concat([first, attempts]), title="t")
+
+    assert data.failures == ()
+    assert (data.provenance.n_attempts, data.provenance.n_trials) == (3, 2)
+
+
+def test_failures_are_counted_by_error(zoo):
+    (failure,) = zoo.failures
+
+    assert (failure.task, failure.n_failed, failure.n_trials) == ("zoo_broken", 4, 4)
+    assert (failure.error_code, failure.error) == ("disk-full", "no space left")
+    assert zoo.provenance.n_failed == 4
+
+
+def test_nothing_done_is_a_report_too(nothing):
+    assert nothing.rows == ()
+    assert nothing.provenance.n_done == 0
+    assert nothing.failures[0].n_failed == 10
+
+
+def test_an_empty_store_is_a_report_too(simulated):
+    data = simulated.data()
+
+    assert data.rows == ()
+    assert data.provenance.started_at is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("dtype", "bfloat16"), ("batch_size", 8), ("device", "cuda:0")],
+)
+def test_settings_that_differ_within_a_task_are_told(simulated, column, value):
+    simulated.task("a", n_items=20, steps=(0,), seeds=(0, 1))
+    simulated.task("a", n_items=20, steps=(10,), seeds=(0, 1), **{column: value})
+
+    (caution,) = simulated.data().cautions
+
+    assert caution.code == "mixed-settings"
+    assert column in caution.text
+    assert str(value) in caution.text
+
+
+def test_settings_that_differ_between_tasks_are_no_matter(simulated):
+    simulated.task("a", n_items=20, steps=(0,), batch_size=8)
+    simulated.task("b", n_items=20, steps=(0,), batch_size=64)
+
+    assert simulated.data().cautions == ()
+
+
+def test_versions_weights_and_truncation_are_told(simulated):
+    simulated.task("a", n_items=20, steps=(0,), seeds=(0,), n_truncated=3)
+    simulated.task(
+        "b",
+        n_items=20,
+        steps=(0,),
+        seeds=(0,),
+        weights_digest="another",
+        versions=[("torch", "2.6.0")],
+    )
+
+    codes = [caution.code for caution in simulated.data().cautions]
+
+    assert codes == ["mixed-versions", "mixed-weights", "truncated-prompts"]
+
+
+def test_no_path_of_the_machine_is_in_the_data(zoo):
+    assert "/nowhere/else" not in repr(zoo)
+
+
+def test_order_of_rows_does_not_matter(simulated):
+    from harness.report.page import render
+
+    simulated.task("a", n_items=20, steps=(0, 10), seeds=(0, 1))
+    simulated.fail("b", steps=(0,), seeds=(0, 1))
+    responses, attempts = simulated.responses, simulated.attempts
+    shuffled = gather(responses.iloc[::-1], attempts.iloc[::-1], title="t")
+
+    assert render(shuffled) == render(gather(responses, attempts, title="t"))
+
+
+@pytest.mark.parametrize("drop", ["host", "versions", "status"])
+def test_a_missing_column_is_named(simulated, drop):
+    simulated.task("a", n_items=20, steps=(0,))
+
+    with pytest.raises(SchemaError, match=drop) as caught:
+        gather(simulated.responses, simulated.attempts.drop(columns=drop), title="t")
+
+    assert caught.value.code == "missing-columns"

@@ -1,0 +1,210 @@
+"""The page as text: escapes, determinism, what is said where data are missing."""
+
+import hashlib
+import json
+import re
+from importlib.metadata import files as installed_files
+from importlib.resources import files
+
+import plotly.offline
+import pytest
+
+from harness.report import page
+from harness.report.figures import DARK, LIGHT, escape, theme_map
+
+VENDOR = files("harness.report") / "vendor"
+
+
+def _contrast(one, other):
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [
+            p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def _json_in(html, name):
+    found = re.search(
+        rf'<script type="application/json" id="{name}">(.*?)</script>', html, re.DOTALL
+    )
+    return found[1], json.loads(found[1])
+
+
+@pytest.fixture(scope="module")
+def zoo_html(zoo):
+    return page.render(zoo)
+
+
+@pytest.fixture(scope="module")
+def hostile_html(hostile):
+    return page.render(hostile)
+
+
+def test_bundle_is_the_one_that_plotly_py_writes_for():
+    assert plotly.offline.get_plotlyjs_version() == page.PLOTLY_JS
+
+
+def test_bundle_is_unchanged_and_has_its_licence():
+    digest, name = (VENDOR / f"{page.BUNDLE}.sha256").read_text().split()
+
+    assert name == page.BUNDLE
+    assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
+    assert (VENDOR / "LICENSE").read_text().startswith("MIT License")
+    assert f"v{page.PLOTLY_JS}" in page.bundle_text()[:100]
+
+
+def test_bundle_can_stand_in_a_script():
+    assert "</script" not in page.bundle_text().lower()
+    assert "<!--" not in page.bundle_text()
+    assert "\r" not in page.bundle_text()
+
+
+def test_same_data_same_page(zoo, zoo_html):
+    assert page.render(zoo) == zoo_html
+
+
+def test_page_has_all_sections(zoo_html):
+    for name in ("summary", "scoreboard", "trend", "noise", "method", "data"):
+        assert f'<section id="{name}">' in zoo_html
+
+
+def test_page_names_no_address(zoo_html):
+    ours = zoo_html.replace(page.bundle_text(), "")
+
+    assert re.findall(r"(?:src|href)=\"(?!#)[^\"]*", ours) == []
+    assert "http" not in ours.replace("http-equiv", "")
+
+
+def test_page_is_small_enough_to_send(zoo_html):
+    assert len(zoo_html.encode()) < 2_500_000
+
+
+def test_policy_allows_just_the_two_scripts(zoo_html):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', zoo_html)[1]
+    policy = policy.replace("&#39;", "'")
+    scripts = re.findall(r"<script>(.*?)</script>", zoo_html, re.DOTALL)
+
+    assert policy == page.content_security_policy(*scripts)
+    assert len(scripts) == 2
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy.partition("style-src")[0]
+
+
+def test_hostile_names_are_escaped_in_html(hostile_html):
+    assert "<b>evil" not in hostile_html
+    assert "<img" not in hostile_html
+    assert "alert(1)</script>" not in hostile_html
+    assert hostile_html.count("<script") == 4
+    assert "{{ 7 * 7 }}" in hostile_html
+
+
+def test_hostile_names_are_escaped_in_json(hostile_html):
+    raw, figures = _json_in(hostile_html, "figures")
+
+    assert not set("<>&\u2028\u2029") & set(raw)
+    assert figures
+
+
+def test_hostile_names_are_escaped_for_plotly(hostile_html):
+    _, figures = _json_in(hostile_html, "figures")
+
+    shown = []
+    for figure in figures.values():
+        for trace in figure["data"]:
+            shown += [trace.get("name", ""), *trace.get("text", ())]
+            shown += [y for y in trace["y"] if isinstance(y, str)]
+        shown += [note["text"] for note in figure["layout"].get("annotations", ())]
+        shown += [figure["layout"][axis]["title"]["text"] for axis in ("xaxis",)]
+    assert any("&lt;b&gt;" in words for words in shown)
+    assert not any("<" in words for words in shown)
+
+
+def test_json_cannot_end_its_script():
+    dumped = page.script_json({"a": "</script><!--\u2028&"})
+
+    assert not set("<>&\u2028") & set(dumped)
+    assert json.loads(dumped) == {"a": "</script><!--\u2028&"}
+
+
+def test_labels_keep_what_plotly_would_take_for_markup():
+    assert escape("a<br>b & <i>c</i>") == "a&lt;br&gt;b &amp; &lt;i&gt;c&lt;/i&gt;"
+
+
+def test_every_figure_has_a_sentence_and_its_numbers_in_a_table(zoo_html):
+    _, figures = _json_in(zoo_html, "figures")
+
+    for name in figures:
+        block = zoo_html.partition(f'data-figure="{name}"')[2].partition("</figure>")[0]
+        assert 'class="say">' in block
+        assert f'id="{name}-table"' in block or 'href="#noise-table"' in block
+
+
+def test_partial_and_failed_are_badges(zoo_html):
+    scoreboard = zoo_html.partition('id="scoreboard"')[2].partition("</section>")[0]
+
+    assert "partial: 30 of 900 items" in scoreboard
+    assert "4 trials failed" in scoreboard
+    assert "no result" in scoreboard
+    assert zoo_html.count("partial: 30 of 900 items") >= 3
+
+
+def test_an_undefined_number_is_a_dash_with_its_reason(little):
+    html = page.render(little)
+
+    assert "needs at least 2 training seeds at one step, has 1" in html
+    assert ">nan<" not in html.lower()
+    assert 'data-value="nan"' not in html.lower()
+
+
+def test_one_checkpoint_says_what_is_missing(little):
+    html = page.render(little)
+
+    assert "one step only, so there is no curve" in html
+    assert "list more steps" in html
+
+
+def test_no_likelihood_says_so(zoo_html):
+    assert "No likelihood was stored, so there is no continuous score." in zoo_html
+
+
+def test_nothing_done_names_the_commands(nothing):
+    html = page.render(nothing)
+
+    assert "<code>evalvar run SUITE</code>" in html
+    assert "no space left" in html
+    assert _json_in(html, "figures")[1] == {}
+
+
+def test_paths_of_the_machine_stay_out(zoo_html):
+    assert "/nowhere/else" not in zoo_html
+
+
+@pytest.mark.parametrize("ground", [LIGHT, DARK], ids=["light", "dark"])
+def test_colours_can_be_seen_on_their_ground(ground):
+    for colour in (ground["ink"], ground["muted"], *ground["series"]):
+        assert _contrast(colour, ground["paper"]) >= 4.5
+
+
+def test_every_colour_of_a_figure_has_its_dark_one(zoo_html):
+    _, figures = _json_in(zoo_html, "figures")
+    raw = json.dumps(figures)
+
+    used = set(re.findall(r'"(#[0-9a-fA-F]{3,8}|rgba?\([^"]*\))"', raw))
+    assert used
+    assert used <= set(theme_map())
+
+
+def test_the_installed_package_has_the_page_s_files():
+    try:
+        names = {str(path) for path in installed_files("evalvar") or ()}
+    except ModuleNotFoundError:
+        pytest.skip("evalvar is not installed")
+    if not any(name.startswith("harness/report/") for name in names):
+        pytest.skip("evalvar is installed from a link to its sources")
+    for name in ("page.html.j2", "page.css", "page.js"):
+        assert f"harness/report/templates/{name}" in names
+    assert f"harness/report/vendor/{page.BUNDLE}" in names
