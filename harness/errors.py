@@ -13,6 +13,61 @@ HarnessError
 
 from __future__ import annotations
 
+from typing import Literal
+
+ErrorCode = Literal[
+    "bad-confidence-level",
+    "bad-ddof",
+    "checkpoint-missing",
+    "checkpoint-unreadable",
+    "device-missing",
+    "duplicate-checkpoint",
+    "duplicate-task",
+    "extra-missing",
+    "filter-over-repeats",
+    "hub-unreachable",
+    "logprobs-not-finite",
+    "missing-columns",
+    "no-checkpoints",
+    "no-formulation",
+    "no-responses",
+    "not-a-checkpoint",
+    "not-a-store",
+    "nothing-stored",
+    "output-not-written",
+    "pattern-field",
+    "ray-unreachable",
+    "resources-missing",
+    "store-format",
+    "store-missing",
+    "store-not-read",
+    "store-not-written",
+    "suite-invalid",
+    "suite-missing",
+    "suite-unreadable",
+    "task-group",
+    "task-invalid",
+    "task-unsupported",
+    "tokenizer-missing",
+    "tokenizer-unreadable",
+    "too-many-items",
+    "trial-raised",
+    "unknown-format",
+    "unknown-method",
+    "unknown-metric",
+    "unknown-task",
+    "unsafe-code",
+    "weights-missing",
+    "weights-not-finite",
+    "worker-died",
+    "zoo-failed",
+    "zoo-missing",
+    "zoo-not-written",
+    "zoo-other",
+    "zoo-spec",
+]
+"""All codes; ``docs/reference/errors.md`` has a section for each."""
+
 
 class HarnessError(Exception):
     """Base of all errors raised on purpose.
@@ -21,16 +76,16 @@ class HarnessError(Exception):
     the message is prose for a person and may change.
     """
 
-    def __init__(self, message: str, *, code: str) -> None:
+    def __init__(self, message: str, *, code: ErrorCode) -> None:
         super().__init__(message)
-        self.code = code
+        self.code: ErrorCode = code
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle with the code, so that an error survives the way from a worker."""
         return _rebuild, (type(self), str(self), self.code)
 
 
-def _rebuild(kind: type[HarnessError], message: str, code: str) -> HarnessError:
+def _rebuild(kind: type[HarnessError], message: str, code: ErrorCode) -> HarnessError:
     return kind(message, code=code)
 
 

@@ -1,13 +1,13 @@
 """What are the tables? Columns, types and units of trials and responses.
 
 Two tables make a store: `TRIALS` has one row per attempt at a trial, `RESPONSES`
-one row per answer. Readers join them on ``attempt_id``; the result, `JOINED`, is
-what ``stats`` takes: a response with the identity of its trial beside it.
+one row per answer. Readers join them on ``attempt_id``; the result, `JOINED`, is what
+``stats`` takes: a response with the identity of its trial beside it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -19,93 +19,142 @@ if TYPE_CHECKING:
 STORE_FORMAT = 1
 """Raised when columns change meaning; a store of another format is refused."""
 
-RESPONSES = pa.schema(
-    [
-        pa.field("attempt_id", pa.string(), nullable=False),
-        pa.field("trial_id", pa.string(), nullable=False),
-        # Which question: a digest of its content, the same in every task and order.
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("item_index", pa.int32(), nullable=False),  # place in the task, from 0
-        pa.field("repeat", pa.int16(), nullable=False),  # from 0
-        # "ok", or why there is no score: "nan-logprob"; "several-targets" where more
-        # than one choice is right, which only lm-eval's own metrics can score.
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("prompt_digest", pa.string()),  # of the rendered prompt
-        # Tasks with choices, and log-likelihood tasks (then with a single "choice").
-        pa.field("choice_logprobs", pa.list_(pa.float64())),  # natural log, summed
-        # Length of each choice without the delimiter, as lm-eval's acc_norm takes it
-        # (characters) and as its acc_bytes and bits per byte take it (UTF-8 bytes).
-        pa.field("choice_chars", pa.list_(pa.int32())),
-        pa.field("choice_bytes", pa.list_(pa.int32())),
-        pa.field("choice_tokens", pa.list_(pa.int32())),
-        pa.field("target_index", pa.int32()),  # of the right choice, from 0
-        # Generation and log-likelihood tasks: the reference answer and its likelihood.
-        pa.field("text", pa.string()),  # what the model wrote
-        pa.field("answer", pa.string()),  # what the task's first filter made of it
-        pa.field("target", pa.string()),  # the reference answer
-        pa.field("target_logprob", pa.float64()),  # natural log, summed over tokens
-        pa.field("target_bytes", pa.int32()),
-        pa.field("target_tokens", pa.int32()),
-        pa.field("target_is_greedy", pa.bool_()),  # would greedy decoding write it
-        # lm-eval's own metric values of this response, named "metric,filter".
-        pa.field("metrics", pa.map_(pa.string(), pa.float64())),
-    ]
+
+class Column(NamedTuple):
+    """One column: its name, its type, what it means and in which unit."""
+
+    name: str
+    type: pa.DataType
+    about: str
+    nullable: bool = True
+
+
+RESPONSE_COLUMNS = (
+    Column("attempt_id", pa.string(), "The attempt that it belongs to.", False),
+    Column("trial_id", pa.string(), "The trial, a digest of its identity.", False),
+    Column(
+        "item_id",
+        pa.string(),
+        "Which question: a digest of its content, the same in every task and order.",
+        False,
+    ),
+    Column("item_index", pa.int32(), "Place of the item in the task, from 0.", False),
+    Column(
+        "repeat", pa.int16(), "Which of several answers to the item, from 0.", False
+    ),
+    Column(
+        "status",
+        pa.string(),
+        "`ok`, or why there is no score: `nan-logprob`; `several-targets` where more "
+        "than one choice is right, which only lm-eval's own metrics can score.",
+        False,
+    ),
+    Column("prompt_digest", pa.string(), "Digest of the rendered prompt."),
+    Column(
+        "choice_logprobs",
+        pa.list_(pa.float64()),
+        "Natural logarithm of the probability of each choice, summed over its tokens.",
+    ),
+    # Without the delimiter: lm-eval's acc_norm divides by characters, its acc_bytes
+    # and bits per byte by UTF-8 bytes.
+    Column(
+        "choice_chars",
+        pa.list_(pa.int32()),
+        "Length of each choice in characters, without the delimiter.",
+    ),
+    Column(
+        "choice_bytes",
+        pa.list_(pa.int32()),
+        "Length of each choice in UTF-8 bytes, without the delimiter.",
+    ),
+    Column("choice_tokens", pa.list_(pa.int32()), "Tokens of each choice."),
+    Column("target_index", pa.int32(), "Place of the right choice, from 0."),
+    Column("text", pa.string(), "What the model wrote."),
+    Column("answer", pa.string(), "What the task's first filter made of the text."),
+    Column("target", pa.string(), "The reference answer."),
+    Column(
+        "target_logprob",
+        pa.float64(),
+        "Natural logarithm of the probability of the reference answer, summed over its "
+        "tokens.",
+    ),
+    Column(
+        "target_bytes", pa.int32(), "Length of the reference answer in UTF-8 bytes."
+    ),
+    Column("target_tokens", pa.int32(), "Tokens of the reference answer."),
+    Column(
+        "target_is_greedy",
+        pa.bool_(),
+        "Whether greedy decoding would write the reference answer.",
+    ),
+    Column(
+        "metrics",
+        pa.map_(pa.string(), pa.float64()),
+        "lm-eval's own metric values of this response, named `metric,filter`.",
+    ),
 )
 
-TRIALS = pa.schema(
-    [
-        pa.field("attempt_id", pa.string(), nullable=False),
-        pa.field("trial_id", pa.string(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),  # "done" or "failed"
-        pa.field("error_code", pa.string()),
-        pa.field("error", pa.string()),
-        # Identity.
-        pa.field("model", pa.string(), nullable=False),
-        pa.field("train_seed", pa.int64()),
-        pa.field("step", pa.int64()),  # optimizer steps
-        pa.field("task", pa.string(), nullable=False),
-        pa.field("template", pa.string(), nullable=False),
-        pa.field("formulation", pa.string(), nullable=False),  # "", "choice", "cloze"
-        pa.field("num_fewshot", pa.int32(), nullable=False),
-        pa.field("fewshot_seed", pa.int64(), nullable=False),
-        pa.field("sample_seed", pa.int64(), nullable=False),
-        pa.field("repeats", pa.int32(), nullable=False),
-        # Comparability.
-        pa.field("weights_digest", pa.string()),
-        pa.field("tokenizer_digest", pa.string()),
-        pa.field("task_digest", pa.string()),
-        pa.field("template_digest", pa.string()),
-        pa.field("task_version", pa.string()),
-        pa.field("output_type", pa.string(), nullable=False),  # lm-eval's word
-        pa.field("sampled", pa.bool_(), nullable=False),
-        pa.field("n_items", pa.int32(), nullable=False),
-        pa.field("n_items_total", pa.int32(), nullable=False),
-        pa.field("n_requests", pa.int64()),  # put to the model
-        pa.field("n_truncated", pa.int32()),  # prompts longer than the model reads
-        pa.field("dtype", pa.string()),
-        pa.field("batch_size", pa.int32()),
-        pa.field("max_length", pa.int32()),
-        pa.field("backend", pa.string(), nullable=False),
-        # Provenance.
-        pa.field("suite", pa.string()),
-        pa.field("suite_digest", pa.string()),
-        pa.field("entropy", pa.string()),  # of the suite; text, it may exceed 64 bits
-        pa.field("device", pa.string()),
-        pa.field("host", pa.string()),
-        pa.field("versions", pa.map_(pa.string(), pa.string())),
-        pa.field("location", pa.string()),  # as the suite writes it
-        pa.field("revision", pa.string()),
-        pa.field("tries", pa.int32()),  # times this attempt was started
-        pa.field("started_at", pa.timestamp("us", tz="UTC")),
-        pa.field("finished_at", pa.timestamp("us", tz="UTC")),
-        pa.field(
-            "load_seconds", pa.float64()
-        ),  # reading the checkpoint; first trial only
-        pa.field("build_seconds", pa.float64()),  # tasks, requests and tokens
-        pa.field("forward_seconds", pa.float64()),  # inside the model's own forward
-        pa.field("seconds", pa.float64()),  # the whole trial
-    ]
+TRIAL_COLUMNS = (
+    Column("attempt_id", pa.string(), "Drawn at random; responses join on it.", False),
+    Column("trial_id", pa.string(), "Digest of all that can change an answer.", False),
+    Column("status", pa.string(), "`done` or `failed`.", False),
+    Column("error_code", pa.string(), "Of a failed attempt: a code of the error page."),
+    Column("error", pa.string(), "Of a failed attempt: what happened."),
+    # Identity.
+    Column("model", pa.string(), "Family and size.", False),
+    Column("train_seed", pa.int64(), "Seed of the training run."),
+    Column("step", pa.int64(), "Optimizer steps taken."),
+    Column("task", pa.string(), "lm-eval's task name.", False),
+    Column("template", pa.string(), "Name of the template.", False),
+    Column("formulation", pa.string(), "`choice`, `cloze`, or empty.", False),
+    Column("num_fewshot", pa.int32(), "Few-shot examples in the prompt.", False),
+    Column("fewshot_seed", pa.int64(), "Seed that chose the examples.", False),
+    Column("sample_seed", pa.int64(), "Seed of sampled text.", False),
+    Column("repeats", pa.int32(), "Answers per item.", False),
+    # Comparability.
+    Column("weights_digest", pa.string(), "Digest of weights and configuration."),
+    Column("tokenizer_digest", pa.string(), "Digest of the tokenizer's files."),
+    Column("task_digest", pa.string(), "Digest of the task's wording and items."),
+    Column("template_digest", pa.string(), "Digest of the template; not of its name."),
+    Column("task_version", pa.string(), "Version that the task gives itself."),
+    Column("output_type", pa.string(), "lm-eval's word for what is asked.", False),
+    Column("sampled", pa.bool_(), "Whether answers are drawn at random.", False),
+    Column("n_items", pa.int32(), "Items that were put to the model.", False),
+    Column("n_items_total", pa.int32(), "Items that the task holds.", False),
+    Column("n_requests", pa.int64(), "Requests that were put to the model."),
+    Column("n_truncated", pa.int32(), "Prompts that were longer than the model reads."),
+    Column("dtype", pa.string(), "Number format of the weights."),
+    Column("batch_size", pa.int32(), "Sequences in one forward pass."),
+    Column("max_length", pa.int32(), "Longest sequence in tokens, where one was set."),
+    Column("backend", pa.string(), "What evaluated it, and its version.", False),
+    # Provenance.
+    Column("suite", pa.string(), "Name of the suite."),
+    Column("suite_digest", pa.string(), "Digest of the suite's content."),
+    Column("entropy", pa.string(), "Of the suite; text, it may exceed 64 bits."),
+    Column("device", pa.string(), "`cpu`, or the GPU's product name."),
+    Column("host", pa.string(), "Machine that the worker ran on."),
+    Column("versions", pa.map_(pa.string(), pa.string()), "Packages and versions."),
+    Column("location", pa.string(), "Where the weights lay, as the suite writes it."),
+    Column("revision", pa.string(), "Commit of the hub snapshot."),
+    Column("tries", pa.int32(), "Times that this attempt was started."),
+    Column("started_at", pa.timestamp("us", tz="UTC"), "When the last try began."),
+    Column("finished_at", pa.timestamp("us", tz="UTC"), "When the last try ended."),
+    Column(
+        "load_seconds",
+        pa.float64(),
+        "Reading the checkpoint; 0 unless it is the first trial of the visit.",
+    ),
+    Column("build_seconds", pa.float64(), "Putting items into words and tokens."),
+    Column("forward_seconds", pa.float64(), "Inside the model's own forward."),
+    Column("seconds", pa.float64(), "The whole trial."),
 )
+
+
+def _schema(columns: tuple[Column, ...]) -> pa.Schema:
+    return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in columns])
+
+
+RESPONSES, TRIALS = _schema(RESPONSE_COLUMNS), _schema(TRIAL_COLUMNS)
 
 IDENTITY = (
     "model",
