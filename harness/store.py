@@ -88,9 +88,10 @@ class Store:
         """
         if "://" not in str(path):
             folder = Path(path)
+            # A table's folder without its log is one that another driver is making.
             if folder.is_file() or (
                 folder.is_dir()
-                and any(folder.iterdir())
+                and {entry.name for entry in folder.iterdir()} - TABLES.keys()
                 and not any((folder / name / "_delta_log").is_dir() for name in TABLES)
             ):
                 raise InputError(
@@ -99,12 +100,7 @@ class Store:
                 )
         with _writing(path):
             for name, schema in TABLES.items():
-                DeltaTable.create(
-                    f"{path}/{name}",
-                    schema=schema,
-                    mode="ignore",
-                    description=f"{DESCRIPTION}{STORE_FORMAT}",
-                )
+                _make_table(f"{path}/{name}", schema)
         return cls(path)
 
     # ---- writing -----------------------------------------------------------------
@@ -303,6 +299,19 @@ class Store:
                 f"{STORE_FORMAT}; use the evalvar that wrote it, or another folder",
                 code="store-format",
             )
+
+
+def _make_table(address: str, schema: pa.Schema) -> None:
+    try:
+        DeltaTable.create(
+            address,
+            schema=schema,
+            mode="ignore",
+            description=f"{DESCRIPTION}{STORE_FORMAT}",
+        )
+    except DeltaError:
+        if not DeltaTable.is_deltatable(address):  # made by another driver meanwhile
+            raise
 
 
 @contextmanager

@@ -69,8 +69,8 @@ def seed_sd(
             code="one-seed",
             text="needs at least 2 training seeds at one step, has 1",
         )
-    table = ties[:, usable]
-    if not np.any(_spread(table, axis=0) > 0):
+    table = scores[:, usable]
+    if not np.any(_spread(ties[:, usable], axis=0) > 0):
         return undefined(
             "seed_sd",
             n=n,
@@ -246,8 +246,7 @@ def signal_to_noise(
     L. Madaan et al., arXiv 2406.10229 (2024), table 2.
     """
     _check_ddof(ddof)
-    values = _ties_made_equal(last)
-    values = values[~np.isnan(values)]
+    values = last[~np.isnan(last)]
     n = len(values)
     origin = "mean" if above == 0 else "(mean - chance)"
     method = f"{origin} / SD over seeds at the last checkpoint (ddof={ddof})"
@@ -259,7 +258,7 @@ def signal_to_noise(
             "one-seed",
             f"needs at least 2 training seeds at the last step, has {n}",
         )
-    elif np.ptp(values) == 0:
+    elif np.ptp(_ties_made_equal(values)) == 0:
         reason = (
             "constant-over-seeds",
             f"all {n} seeds have the same score at the last step; "
