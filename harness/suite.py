@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    JsonValue,
     StringConstraints,
+    Tag,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -20,9 +25,31 @@ from pydantic import (
 from harness.errors import InputError, SuiteError
 from harness.records import Template, digest
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("a name must be printable and on one line")
+    return name
+
+
+def _folder_name(name: str) -> str:
+    if name.startswith(".") or "/" in name or "\\" in name:
+        raise ValueError("a suite's name is a folder's: no slash, no dot in front")
+    return name
+
+
+INT64_MAX = 2**63 - 1
+"""The largest seed and step that a store's columns hold."""
+
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)
+]
+Location = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=INT64_MAX)]
+TrainSeed = Annotated[int, Field(le=INT64_MAX)]
+Step = Annotated[int, Field(ge=0, le=INT64_MAX)]
 
 SCHEMA_DRAFT = "http://json-schema.org/draft-07/schema#"
 """The newest draft that the YAML language server documents support for."""
@@ -37,14 +64,16 @@ class Section(BaseModel):
 class FolderCheckpoint(Section):
     """One checkpoint in one folder."""
 
-    folder: Name = Field(description="Folder with weights, configuration, tokenizer.")
+    folder: Location = Field(
+        description="Folder with weights, configuration, tokenizer."
+    )
     model: Name = Field(description="Family and size, such as pythia-160m.")
-    train_seed: int | None = Field(None, description="Seed of its training run.")
-    step: Natural | None = Field(None, description="Optimizer steps taken.")
-    gguf_file: Name | None = Field(
+    train_seed: TrainSeed | None = Field(None, description="Seed of its training run.")
+    step: Step | None = Field(None, description="Optimizer steps taken.")
+    gguf_file: Location | None = Field(
         None, description="Name of the GGUF file in the folder, where weights are one."
     )
-    tokenizer: Name | None = Field(
+    tokenizer: Location | None = Field(
         None, description="Folder of the tokenizer, where it lies elsewhere."
     )
 
@@ -52,15 +81,19 @@ class FolderCheckpoint(Section):
 class PatternCheckpoints(Section):
     """All folders that a pattern matches."""
 
-    pattern: Name = Field(
+    pattern: Location = Field(
         description="Path with {model}, {train_seed} and {step} in it, such as "
         "runs/seed{train_seed}/step{step}. zoo:// stands for the built zoo."
     )
-    model: Name | list[Name] | None = Field(
+    model: Name | Annotated[list[Name], Field(min_length=1)] | None = Field(
         None, description="The model's name, or which of the matched ones to take."
     )
-    train_seed: list[int] | None = Field(None, description="Take only these seeds.")
-    step: list[Natural] | None = Field(None, description="Take only these steps.")
+    train_seed: list[TrainSeed] | None = Field(
+        None, min_length=1, description="Take only these seeds."
+    )
+    step: list[Step] | None = Field(
+        None, min_length=1, description="Take only these steps."
+    )
 
 
 class HubCheckpoints(Section):
@@ -73,11 +106,44 @@ class HubCheckpoints(Section):
     revision: Name = Field(
         "main", description="Branch, tag or commit; {train_seed} and {step} are filled."
     )
-    train_seed: list[int] | None = Field(None, description="Values of {train_seed}.")
-    step: list[Natural] | None = Field(None, description="Values of {step}.")
+    train_seed: list[TrainSeed] | None = Field(
+        None, min_length=1, description="Values of {train_seed}."
+    )
+    step: list[Step] | None = Field(None, min_length=1, description="Values of {step}.")
 
 
-CheckpointEntry = FolderCheckpoint | PatternCheckpoints | HubCheckpoints
+_CHECKPOINTS: dict[str, type[Section]] = {
+    "folder": FolderCheckpoint,
+    "pattern": PatternCheckpoints,
+    "hub": HubCheckpoints,
+}
+"""The kinds of checkpoint entry, by the key that each must have."""
+
+
+def _kind_of(entry: Any) -> str | None:
+    """Return which kind an entry is; ``None`` unless it has exactly one of the keys."""
+    kinds = [
+        kind
+        for kind in _CHECKPOINTS
+        if (kind in entry if isinstance(entry, Mapping) else hasattr(entry, kind))
+    ]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+CheckpointEntry = Annotated[
+    Annotated[FolderCheckpoint, Tag("folder")]
+    | Annotated[PatternCheckpoints, Tag("pattern")]
+    | Annotated[HubCheckpoints, Tag("hub")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="checkpoint_kind",
+        custom_error_message="a checkpoint has exactly one of folder, pattern and hub",
+    ),
+]
+
+
+Generation = Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object"})]
+"""Plain values only: they are part of a trial's identity."""
 
 
 class TaskEntry(Section):
@@ -94,7 +160,7 @@ class TaskEntry(Section):
     items: Positive | None = Field(
         None, description="How many items, drawn by the suite's entropy; all if absent."
     )
-    generation: dict[str, Any] | None = Field(
+    generation: Generation | None = Field(
         None, description="Generation arguments that replace the task's own."
     )
     repeats: Positive | None = Field(
@@ -105,7 +171,7 @@ class TaskEntry(Section):
 class TemplateEntry(Section):
     """One way to put an item to the model."""
 
-    name: Name
+    name: Name = Field(description="How tables and figures call it.")
     system_prompt: str | None = Field(None, description="Put before everything else.")
     doc_to_text: str | None = Field(None, description="Jinja wording of the question.")
     doc_to_target: str | None = Field(None, description="Jinja wording of the answer.")
@@ -125,8 +191,8 @@ class Resources(Section):
         None, description="Models in memory at once; as many as fit if absent."
     )
     cpus: Positive = Field(1, description="Cores, and so threads, of one worker.")
-    gpus: Annotated[float, Field(ge=0)] = Field(
-        0, description="GPUs of one worker; fractions share one.", strict=False
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0, description="GPUs of one worker; fractions share one."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: cuda where gpus are asked for and there are some."
@@ -149,26 +215,34 @@ class Resources(Section):
 class Suite(Section):
     """What to measure: checkpoints × tasks × templates × seeds."""
 
-    suite: Name = Field(description="The suite's name.")
-    description: str | None = None
+    suite: Annotated[Name, AfterValidator(_folder_name)] = Field(
+        description="The suite's name."
+    )
+    description: str | None = Field(None, description="A sentence for readers.")
     entropy: Natural = Field(
         0, description="Seeds all that the suite draws: items and sampled answers."
     )
-    task_paths: list[Name] = Field(
+    task_paths: list[Location] = Field(
         default_factory=list,
         description="Folders of task YAML, looked up before lm-eval's own tasks.",
     )
-    checkpoints: list[CheckpointEntry] = Field(min_length=1)
-    tasks: list[TaskEntry] = Field(min_length=1)
-    templates: list[TemplateEntry] = Field(
-        default_factory=lambda: [TemplateEntry(name="default")], min_length=1
+    checkpoints: list[CheckpointEntry] = Field(
+        min_length=1, description="What is evaluated: folders, patterns, hub revisions."
     )
-    fewshot_seeds: list[Natural] = Field(
+    tasks: list[TaskEntry] = Field(
+        min_length=1, description="What is asked; a bare name takes a task as it is."
+    )
+    templates: list[TemplateEntry] = Field(
+        default_factory=lambda: [TemplateEntry(name="default")],
+        min_length=1,
+        description="How items are put; the tasks' own wording if absent.",
+    )
+    fewshot_seeds: list[Seed] = Field(
         default_factory=lambda: [1234],
         min_length=1,
         description="Seeds that choose few-shot examples.",
     )
-    sample_seeds: list[Natural] = Field(
+    sample_seeds: list[Seed] = Field(
         default_factory=lambda: [0], min_length=1, description="Seeds of sampled text."
     )
     repeats: Positive | None = Field(
@@ -178,7 +252,9 @@ class Suite(Section):
     max_tries: Positive = Field(
         2, description="How often a trial is tried before it is stored as failed."
     )
-    resources: Resources = Field(default_factory=Resources)
+    resources: Resources = Field(
+        default_factory=Resources, description="What a worker may use."
+    )
     allow_remote_code: list[Name] = Field(
         default_factory=list,
         description="Models whose own code may run (trust_remote_code), by name.",
@@ -195,18 +271,14 @@ class Suite(Section):
             return entries
         return [{"task": e} if isinstance(e, str) else e for e in entries]
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> Suite:
-        named: dict[str, list[Any]] = {
-            "templates": [template.name for template in self.templates],
-            "fewshot_seeds": self.fewshot_seeds,
-            "sample_seeds": self.sample_seeds,
-        }
-        for what, values in named.items():
-            twice = sorted({str(v) for v in values if values.count(v) > 1})
-            if twice:
-                raise ValueError(f"{what}: {', '.join(twice)} is there twice")
-        return self
+    @field_validator("templates", "fewshot_seeds", "sample_seeds")
+    @classmethod
+    def _differ(cls, entries: list[Any]) -> list[Any]:
+        names = [e.name if isinstance(e, TemplateEntry) else e for e in entries]
+        twice = [name for i, name in enumerate(names) if name in names[:i]]
+        if twice:
+            raise ValueError(f"{twice[0]} is there twice")
+        return entries
 
     @property
     def digest(self) -> str:
@@ -238,25 +310,38 @@ def load_suite(path: Path) -> Suite:
             "`evalvar quickstart --write` writes one to start from",
             code="suite-missing",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path}: {error}", code="suite-unreadable") from None
+    except OSError as error:
+        raise SuiteError(
+            f"{path}: cannot be read: {error.strerror}", code="suite-unreadable"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SuiteError(
+            f"{path}: not UTF-8: {error}", code="suite-unreadable"
+        ) from None
     try:
         data = YAML(typ="rt").load(content)
+        plain = _plain(data)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
+        problem = getattr(error, "problem", None) or getattr(error, "reason", error)
         raise SuiteError(
             f"{path}{where}: not YAML: {problem}", code="suite-unreadable"
         ) from None
+    except RecursionError:
+        raise SuiteError(
+            f"{path}: nested too deeply, or an alias within its own anchor",
+            code="suite-unreadable",
+        ) from None
     if not isinstance(data, Mapping):
+        held = "a list" if isinstance(plain, list) else "one value"
         raise SuiteError(
             f"{path}: a suite is a mapping with at least suite, checkpoints and tasks; "
-            f"this file holds {'nothing' if data is None else type(data).__name__}",
+            f"this file holds {'nothing' if plain is None else held}",
             code="suite-invalid",
         )
     try:
-        return Suite.model_validate(_plain(data))
+        return Suite.model_validate(plain)
     except ValidationError as error:
         raise SuiteError(_complaint(path, data, error), code="suite-invalid") from None
 
@@ -265,8 +350,11 @@ def suite_schema() -> dict[str, Any]:
     """Return the JSON Schema of a suite file, in a draft that editors read."""
     schema = Suite.model_json_schema()
     # A bare task name is allowed where the model has an entry.
-    entries = schema["properties"]["tasks"]
-    entries["items"] = {"anyOf": [{"type": "string"}, entries["items"]]}
+    tasks = schema["properties"]["tasks"]
+    tasks["items"] = {"anyOf": [{"type": "string"}, tasks["items"]]}
+    # The kinds exclude each other; editors explain a mistake better with anyOf.
+    kinds = schema["properties"]["checkpoints"]["items"]
+    kinds["anyOf"] = kinds.pop("oneOf")
     text = _with_definitions(schema)
     return {"$schema": SCHEMA_DRAFT, "title": "evalvar suite", **text}
 
@@ -307,86 +395,67 @@ def _plain(node: Any) -> Any:
 def _complaint(path: Path, data: Any, error: ValidationError) -> str:
     """Say in one line what is wrong first, where, and what was probably meant."""
     problems = error.errors()
-    problem = _likeliest(data, problems)
-    keys = [key for key in problem["loc"] if not _is_class_name(key)]
-    line = _line_of(data, keys)
-    name = ".".join(str(key) for key in keys) or "the file"
+    # An unknown key comes before a missing one: it is usually the same key, misspelt.
+    problem = min(problems, key=lambda p: p["type"] != "extra_forbidden")
+    kind, keys = _split(problem["loc"])
+    name = ".".join(str(key) for key in keys) if keys else "the file"
+    given = problem["input"]
     if problem["type"] == "extra_forbidden":
-        valid = _valid_keys(problem["loc"])
-        near = difflib.get_close_matches(str(keys[-1]), valid, n=1, cutoff=0.5)
-        hint = (
-            f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(valid)}"
-        )
-        if keys[-1] == "revision":
+        hint = _nearest(str(keys[-1]), list(_section(kind, keys).model_fields))
+        if keys[-1] == "revision" and kind in {"folder", "pattern"}:
             hint = "a local folder has no revisions; use hub: with revision:"
         says = f"unknown key {name!r}; {hint}"
     elif problem["type"] == "missing":
         says = f"{name!r} is missing"
+    elif problem["type"] == "checkpoint_kind":
+        says = f"{name}: {problem['msg']}{_misspelt_kind(given)}"
     else:
         message = problem["msg"].removeprefix("Value error, ")
-        given = problem.get("input")
-        shown = f", got {given!r}" if isinstance(given, str | int | float) else ""
-        says = f"{name}: {message[:1].lower()}{message[1:]}{shown}"
-    more = len({_line_of(data, list(p["loc"])) for p in problems}) - 1
-    tail = f" (and {more} more)" if more > 0 and len(problems) > 1 else ""
-    return f"{path}:{line}: {says}{tail}"
+        says = f"{name}: {message[:1].lower()}{message[1:]}{_shown(given)}"
+    tail = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{path}:{_line_of(data, keys)}: {says}{tail}"
 
 
-def _is_class_name(key: Any) -> bool:
-    return isinstance(key, str) and key in _CHECKPOINT_KINDS
+def _split(loc: Sequence[Any]) -> tuple[str | None, list[Any]]:
+    """Split a place into the kind of checkpoint, if it is in one, and the keys."""
+    if len(loc) > 2 and loc[0] == "checkpoints":
+        return loc[2], [*loc[:2], *loc[3:]]
+    return None, list(loc)
 
 
-_CHECKPOINT_KINDS: dict[str, type[Section]] = {
-    kind.__name__: kind
-    for kind in (FolderCheckpoint, PatternCheckpoints, HubCheckpoints)
-}
-
-_KIND_KEY = {
-    "FolderCheckpoint": "folder",
-    "PatternCheckpoints": "pattern",
-    "HubCheckpoints": "hub",
-}
-
-
-def _likeliest(data: Any, problems: list[Any]) -> Any:
-    """Pick the first problem that is not about the wrong kind of checkpoint.
-
-    An unknown key comes before a missing one: it is usually the same key, misspelt.
-    """
-    for problem in sorted(problems, key=lambda p: p["type"] != "extra_forbidden"):
-        loc = problem["loc"]
-        kind = next((key for key in loc if _is_class_name(key)), None)
-        if kind is None:
-            return problem
-        entry = _walk(data, list(loc[: loc.index(kind)]))
-        if not isinstance(entry, Mapping):
-            return {**problem, "loc": loc[: loc.index(kind)]}
-        if _KIND_KEY[kind] in entry:
-            return problem
-        if not set(_KIND_KEY.values()) & set(entry):
-            near = [
-                f"; did you mean {close[0]!r} for {str(key)!r}?"
-                for key in entry
-                if (close := difflib.get_close_matches(key, _KIND_KEY.values(), n=1))
-            ]
-            return {
-                **problem,
-                "loc": loc[: loc.index(kind)],
-                "type": "value_error",
-                "msg": "a checkpoint entry needs one of folder, pattern or hub"
-                + "".join(near[:1]),
-                "input": None,
-            }
-    return problems[0]
+def _section(kind: str | None, keys: Sequence[Any]) -> type[Section]:
+    """Return the section whose key the last of `keys` was meant to be."""
+    if kind is not None:
+        return _CHECKPOINTS[kind]
+    sections: dict[Any, type[Section]] = {
+        "tasks": TaskEntry,
+        "templates": TemplateEntry,
+        "resources": Resources,
+    }
+    return sections[keys[0]] if len(keys) > 1 else Suite
 
 
-def _walk(data: Any, keys: Sequence[Any]) -> Any:
-    for key in keys:
-        try:
-            data = data[key]
-        except (KeyError, IndexError, TypeError):
-            return data
-    return data
+def _nearest(key: str, valid: list[str]) -> str:
+    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(valid)}"
+
+
+def _misspelt_kind(entry: Any) -> str:
+    known = {key for kind in _CHECKPOINTS.values() for key in kind.model_fields}
+    for key in entry if isinstance(entry, Mapping) else ():
+        near = difflib.get_close_matches(key, _CHECKPOINTS, n=1)
+        if near and key not in known:
+            return f"; did you mean {near[0]!r} for {key!r}?"
+    return ""
+
+
+def _shown(given: Any) -> str:
+    if given is None:
+        return ", got nothing"
+    if not isinstance(given, str | int | float):
+        return ""
+    text = repr(given)
+    return f", got {text if len(text) <= 60 else text[:57] + '...'}"
 
 
 def _line_of(data: Any, keys: Sequence[Any]) -> int:
@@ -406,18 +475,6 @@ def _line_of(data: Any, keys: Sequence[Any]) -> int:
     return int(line)
 
 
-def _valid_keys(loc: Sequence[Any]) -> list[str]:
-    """Return the keys that the section around `loc` knows."""
-    sections: dict[Any, type[Section]] = {
-        **_CHECKPOINT_KINDS,
-        "tasks": TaskEntry,
-        "templates": TemplateEntry,
-        "resources": Resources,
-    }
-    inner = [sections[key] for key in loc[:-1] if key in sections]
-    return list((inner or [Suite])[-1].model_fields)
-
-
 def resolve_path(text: str, base: Path, zoo: Path | None) -> Path:
     """Return the path that a suite beside `base` means by `text`.
 
@@ -433,4 +490,7 @@ def resolve_path(text: str, base: Path, zoo: Path | None) -> Path:
                 code="zoo-missing",
             )
         return zoo / text.removeprefix("zoo://")
-    return base / Path(text).expanduser()
+    try:
+        return base / Path(text).expanduser()
+    except RuntimeError:  # ~name of nobody
+        return base / text
