@@ -12,10 +12,11 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from harness.errors import CheckpointError
@@ -47,7 +48,8 @@ TOKENIZER = (
 )
 
 FIELD = re.compile(r"\{(\w*)\}")
-FIELDS = ("model", "train_seed", "step")
+FIELDS = {"model": "[^/]+", "train_seed": "[0-9]{1,18}", "step": "[0-9]{1,18}"}
+"""What each may stand for; more digits would not fit a store's columns."""
 
 HUB_SCHEME = "hub://"
 """How `Checkpoint.location` names files that are still on the hub."""
@@ -92,11 +94,17 @@ def find_checkpoints(suite: Suite, base: Path, zoo: Path | None) -> list[Checkpo
 
 
 def fetch(location: str) -> Path:
-    """Return a local folder with the files of `location`, downloading if it must."""
+    """Return a local folder with the files of `location`, downloading if it must.
+
+    Raises
+    ------
+    CheckpointError
+        ``hub-unreachable``.
+    """
     if not location.startswith(HUB_SCHEME):
         return Path(location)
     repository, _, commit = location.removeprefix(HUB_SCHEME).rpartition("@")
-    return _snapshot(repository, commit, local_only=False)
+    return _download(repository, commit)
 
 
 def _from_folder_entry(
@@ -105,7 +113,8 @@ def _from_folder_entry(
     folder = resolve_path(entry.folder, base, zoo)
     if not folder.is_dir():
         raise CheckpointError(
-            f"{folder}: there is no such folder (checkpoint {entry.model})",
+            f"{folder}: there is no such folder (checkpoint {entry.model}); "
+            "put the weights there first, or correct folder: in the suite",
             code="checkpoint-missing",
         )
     tokenizer = resolve_path(entry.tokenizer, base, zoo) if entry.tokenizer else None
@@ -123,26 +132,20 @@ def _from_folder_entry(
 def _from_pattern(
     entry: PatternCheckpoints, base: Path, zoo: Path | None
 ) -> list[Checkpoint]:
-    unknown = sorted(set(FIELD.findall(entry.pattern)) - set(FIELDS))
-    if unknown:
-        raise CheckpointError(
-            f"pattern {entry.pattern!r} has {{{unknown[0]}}}; "
-            "it may have {model}, {train_seed} and {step}",
-            code="pattern-field",
-        )
+    _refuse_unknown_fields(entry.pattern)
     names = [entry.model] if isinstance(entry.model, str) else entry.model
     if "{model}" not in entry.pattern and (names is None or len(names) != 1):
         raise CheckpointError(
             f"pattern {entry.pattern!r} has no {{model}}; name one with model:",
             code="pattern-field",
         )
-    path = str(resolve_path(entry.pattern, base, zoo))
-    matcher = _path_matcher(path)
+    folder, source, tail = _split_at_first_field(entry.pattern, base, zoo)
+    matcher = _path_matcher(tail)
     matches = []
-    candidates = glob.iglob(FIELD.sub("*", glob.escape(path)))  # noqa: PTH207  # absolute
-    for candidate in candidates:
+    wildcards = FIELD.sub("*", glob.escape(tail))
+    for candidate in glob.iglob(wildcards, root_dir=folder):  # noqa: PTH207  # escaped
         match = matcher.fullmatch(candidate)
-        if match is None or not Path(candidate).is_dir():
+        if match is None or not (folder / candidate).is_dir():
             continue
         fields = match.groupdict()
         model = fields.get("model") or (names or [""])[0]
@@ -157,7 +160,7 @@ def _from_pattern(
     if not matches:
         raise CheckpointError(
             f"no folder matches {entry.pattern!r} "
-            f"(looked below {_deepest_existing(path)})",
+            f"(looked below {_deepest_existing(folder)})",
             code="no-checkpoints",
         )
     matches.sort(key=lambda m: (m[0], _first_none(m[1]), _first_none(m[2])))
@@ -165,8 +168,8 @@ def _from_pattern(
         return list(
             pool.map(
                 lambda m: _from_folder(
-                    Path(m[3]),
-                    source=_filled(entry.pattern, *m[:3]),
+                    folder / m[3],
+                    source=source + m[3],
                     model=m[0],
                     train_seed=m[1],
                     step=m[2],
@@ -174,6 +177,28 @@ def _from_pattern(
                 matches,
             )
         )
+
+
+def _refuse_unknown_fields(text: str) -> None:
+    unknown = sorted(set(FIELD.findall(text)) - set(FIELDS))
+    if unknown:
+        raise CheckpointError(
+            f"pattern {text!r} has {{{unknown[0]}}}; "
+            "it may have {model}, {train_seed} and {step}",
+            code="pattern-field",
+        )
+
+
+def _split_at_first_field(
+    pattern: str, base: Path, zoo: Path | None
+) -> tuple[Path, str, str]:
+    """Return the folder before the first field, as a path and as written, and the rest.
+
+    Only the rest is matched: braces in the name of `base` are no fields.
+    """
+    end = pattern.rfind("/", 0, pattern.find("{")) + 1
+    folder = resolve_path(pattern[:end], base, zoo)
+    return folder, pattern[:end], str(PurePath(pattern[end:]))
 
 
 def _path_matcher(path: str) -> re.Pattern[str]:
@@ -187,13 +212,12 @@ def _path_matcher(path: str) -> re.Pattern[str]:
             parts.append(f"(?P={part})")
         else:
             seen.add(part)
-            parts.append(f"(?P<{part}>{'[^/]+' if part == 'model' else '[0-9]+'})")
+            parts.append(f"(?P<{part}>{FIELDS[part]})")
     return re.compile("".join(parts))
 
 
-def _deepest_existing(path: str) -> Path:
-    """Return the last folder of `path` that is there, before its first field."""
-    folder = Path(path.split("{")[0])
+def _deepest_existing(folder: Path) -> Path:
+    """Return `folder`, or the nearest one above it that is there."""
     while not folder.is_dir():
         folder = folder.parent
     return folder
@@ -228,13 +252,27 @@ def _from_folder(
             f"({', '.join(WEIGHTS)})",
             code="not-a-checkpoint",
         )
+    missing = [] if gguf_file else _missing_shards(folder, weights)
+    if missing:
+        raise CheckpointError(
+            f"{folder}: not a whole checkpoint, it lacks {len(missing)} of its files "
+            f"of weights, first {missing[0]}",
+            code="not-a-checkpoint",
+        )
+    if gguf_file is None and weights[0].suffix == ".gguf":
+        raise CheckpointError(
+            f"{folder}: its weights are GGUF; name the file with gguf_file:, "
+            f"such as {weights[0].name}",
+            code="not-a-checkpoint",
+        )
     if gguf_file is None and not (folder / "config.json").is_file():
         raise CheckpointError(
             f"{folder}: not a checkpoint, it has no config.json",
             code="not-a-checkpoint",
         )
     tokens = _tokenizer_files(tokenizer or folder)
-    if not tokens and gguf_file is None:
+    # A GGUF file brings a tokenizer; transformers prefers one that lies beside it.
+    if not tokens and (gguf_file is None or tokenizer is not None):
         raise CheckpointError(
             f"{tokenizer or folder}: there is no tokenizer ({TOKENIZER[0]}); "
             "name its folder with tokenizer:",
@@ -259,6 +297,18 @@ def _weight_files(folder: Path) -> list[Path]:
         files = sorted(folder.glob(pattern))
         if files:
             return files
+    return []
+
+
+def _missing_shards(folder: Path, weights: Sequence[Path]) -> list[str]:
+    """Return which files the index of `weights` names and `folder` has not."""
+    there = {file.name for file in weights}
+    whole = {"model.safetensors": ".safetensors", "pytorch_model.bin": ".bin"}
+    for name, suffix in whole.items():
+        index = folder / f"{name}.index.json"
+        if weights[0].suffix == suffix and name not in there and index.is_file():
+            shards = json.loads(index.read_bytes())["weight_map"].values()
+            return sorted(set(shards) - there)
     return []
 
 
@@ -309,6 +359,8 @@ def _hash_file(path: str, _inode: int, _size: int, _changed_ns: int) -> str:
 
 
 def _from_hub(entry: HubCheckpoints) -> list[Checkpoint]:
+    _refuse_unknown_fields(entry.hub)
+    _refuse_unknown_fields(entry.revision)
     text = entry.hub + entry.revision
     for field, values in (("train_seed", entry.train_seed), ("step", entry.step)):
         if (values is None) == (f"{{{field}}}" in text):
@@ -334,37 +386,61 @@ def _from_revision(
         for text in (entry.hub, entry.revision)
     )
     try:
-        folder = _snapshot(repository, revision, local_only=True)
-    except CheckpointError:
-        return _remote(repository, revision, entry.model, train_seed, step)
-    return _from_folder(
-        folder,
-        source=f"{HUB_SCHEME}{repository}@{folder.name}",
-        model=entry.model,
-        train_seed=train_seed,
-        step=step,
-        revision=f"{repository}@{folder.name}",
-    )
+        folder = _cached(repository, revision)
+        return _from_folder(
+            folder,
+            source=f"{HUB_SCHEME}{repository}@{folder.name}",
+            model=entry.model,
+            train_seed=train_seed,
+            step=step,
+            revision=f"{repository}@{folder.name}",
+        )
+    except CheckpointError as error:
+        if error.code == "tokenizer-unreadable":
+            raise
+    return _remote(repository, revision, entry.model, train_seed, step)
 
 
-def _snapshot(repository: str, revision: str, *, local_only: bool) -> Path:
+def _cached(repository: str, revision: str) -> Path:
+    """Return the local snapshot of a revision; its weights may not be whole."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    with _hub_errors(repository, revision):
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                local_files_only=True,
+                allow_patterns=[*SETTINGS, *TOKENIZER],
+            )
+        )
+
+
+def _download(repository: str, commit: str) -> Path:
+    """Return a local snapshot that has all of a commit's files that count."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    with _hub_errors(repository, commit):
+        names = HfApi().list_repo_files(repository, revision=commit)
+        wanted = [*_preferred(names), *SETTINGS, *TOKENIZER, "*.index.json"]
+        return Path(
+            snapshot_download(repository, revision=commit, allow_patterns=wanted)
+        )
+
+
+@contextmanager
+def _hub_errors(repository: str, revision: str) -> Iterator[None]:
+    """Turn whatever the hub's client raises into one error in one line."""
+    from httpx import HTTPError
 
     try:
-        folder = snapshot_download(
-            repository,
-            revision=revision,
-            local_files_only=local_only,
-            allow_patterns=[*WEIGHTS, *SETTINGS, *TOKENIZER, "*.index.json"],
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+        yield
+    except (HTTPError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"{repository} at {revision}: not in the local cache and not to be had "
-            f"from the hub: {_first_line(error)}",
+            f"{repository} at {revision}: not whole in the local cache and not to be "
+            f"had from the hub: {_first_line(error)}",
             code="hub-unreachable",
         ) from None
-    return Path(folder)
 
 
 def _remote(
@@ -376,9 +452,8 @@ def _remote(
 ) -> Checkpoint:
     """Identify a revision by the hub's own digests, without its weights."""
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
 
-    try:
+    with _hub_errors(repository, revision):
         info = HfApi().model_info(repository, revision=revision, files_metadata=True)
         sizes = {s.rfilename: s for s in info.siblings or []}
         weights = _preferred(list(sizes))
@@ -392,12 +467,6 @@ def _remote(
             ]
 
         settings, tokens = small(SETTINGS), small(TOKENIZER)
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{repository} at {revision}: not in the local cache and not to be had "
-            f"from the hub: {_first_line(error)}",
-            code="hub-unreachable",
-        ) from None
     if not weights or not tokens:
         raise CheckpointError(
             f"{repository} at {revision}: no weights or no tokenizer there",

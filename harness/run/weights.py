@@ -26,18 +26,19 @@ def read_checkpoint(checkpoint: Checkpoint, placement: Placement) -> tuple[Any, 
     transformers.logging.disable_progress_bar()
     folder = fetch(checkpoint.location)
     trusted = checkpoint.model in placement.remote_code
-    arguments: dict[str, Any] = {"trust_remote_code": trusted}
-    if checkpoint.gguf_file:
-        arguments["gguf_file"] = checkpoint.gguf_file
+    gguf = {"gguf_file": checkpoint.gguf_file} if checkpoint.gguf_file else {}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
-            checkpoint.tokenizer or folder, **arguments
+            checkpoint.tokenizer or folder,
+            trust_remote_code=trusted,
+            **({} if checkpoint.tokenizer else gguf),
         )
         model, report = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, placement.dtype),
             output_loading_info=True,
-            **arguments,
+            trust_remote_code=trusted,
+            **gguf,
         )
     except Exception as error:
         raise TrialError(

@@ -43,6 +43,10 @@ OUTPUT_TYPES = ("multiple_choice", "loglikelihood", "generate_until")
 """What can be scored per item; rolling likelihood of whole texts is not among it."""
 
 
+FEW_ITEMS = 20
+"""The right answers of so few may all have the same letter by chance."""
+
+
 class TaskLibrary:
     """Loads tasks once each, by what the suite asks of them."""
 
@@ -197,6 +201,14 @@ class TaskLibrary:
                 f"{request.formulation!r} cannot be made of it",
                 code="no-formulation",
             )
+        first, *others = [target_index(base, doc) for doc in base.eval_docs]
+        if len(others) > FEW_ITEMS and first is not None and {first} == {*others}:
+            raise SuiteError(
+                f"task {request.task}: all {len(others) + 1} right answers are choice "
+                f"{LETTERS[first]}; by letter that would measure a liking for this "
+                "letter, so use a task whose choices are shuffled",
+                code="no-formulation",
+            )
 
         def text(doc: Mapping[str, Any]) -> str:
             question = base.doc_to_text(doc).rstrip()
@@ -280,7 +292,11 @@ def _local_files(value: str | Sequence[str], base: Path) -> list[Path]:
     for name in [value] if isinstance(value, str) else value:
         file = Path(name) if Path(name).is_file() else base / name
         if not file.is_file():
-            raise FileNotFoundError(f"there is no data file {name}")
+            raise SuiteError(
+                f"{base}: there is no data file {name}; write it first, or correct "
+                "data_files: in the task's YAML",
+                code="task-invalid",
+            )
         files.append(file)
     return files
 
