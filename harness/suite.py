@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -78,6 +79,21 @@ class FolderCheckpoint(Section):
     )
 
 
+OneOrMore = Annotated[
+    list[Name],
+    Field(min_length=1),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            ]
+        }
+    ),
+]
+
+
 class PatternCheckpoints(Section):
     """All folders that a pattern matches."""
 
@@ -85,7 +101,7 @@ class PatternCheckpoints(Section):
         description="Path with {model}, {train_seed} and {step} in it, such as "
         "runs/seed{train_seed}/step{step}. zoo:// stands for the built zoo."
     )
-    model: Name | Annotated[list[Name], Field(min_length=1)] | None = Field(
+    model: OneOrMore | None = Field(
         None, description="The model's name, or which of the matched ones to take."
     )
     train_seed: list[TrainSeed] | None = Field(
@@ -330,8 +346,12 @@ def load_suite(path: Path) -> Suite:
         ) from None
     except RecursionError:
         raise SuiteError(
-            f"{path}: nested too deeply, or an alias within its own anchor",
+            f"{path}: nested too deeply",
             code="suite-unreadable",
+        ) from None
+    except UnicodeEncodeError as error:
+        raise SuiteError(
+            f"{path}: not Unicode text: {error}", code="suite-unreadable"
         ) from None
     if not isinstance(data, Mapping):
         held = "a list" if isinstance(plain, list) else "one value"
@@ -380,6 +400,7 @@ def _plain(node: Any) -> Any:
     if isinstance(node, Mapping):
         return {str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, str):
+        node.encode()  # half a surrogate pair could be neither stored nor tokenised
         return str(node)
     if isinstance(node, Sequence):
         return [_plain(value) for value in node]
@@ -462,15 +483,15 @@ def _line_of(data: Any, keys: Sequence[Any]) -> int:
     """Return the 1-based line of the deepest of `keys` that the file has."""
     line = 1
     for key in keys:
-        place = getattr(data, "lc", None)
-        if place is None:
-            break
         try:
-            line = (place.key(key) if isinstance(data, Mapping) else place.item(key))[
-                0
-            ] + 1
+            place = data.lc
+            if isinstance(data, Mapping):
+                key = {str(own): own for own in data}[key]
+                line = place.key(key)[0] + 1
+            else:
+                line = place.item(key)[0] + 1
             data = data[key]
-        except (KeyError, IndexError, TypeError):
+        except (AttributeError, KeyError, IndexError, TypeError):
             break
     return int(line)
 
