@@ -9,6 +9,8 @@ nothing that anyone can see, and several drivers may write at once.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -30,6 +32,12 @@ DESCRIPTION = "evalvar.store/"
 """What each table's description begins with; the format's number follows."""
 
 TABLES = {"responses": RESPONSES, "trials": TRIALS}
+
+UNFIT = re.compile(r"[\x00-\x1f\[\]\\^|]|%[0-9A-Fa-f]{2}")
+"""What delta-rs 1.6 panics at in a local path, or takes for another character."""
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+BACKTRACE = re.compile(r"\n +0: ")
 
 EVIDENCE = tuple(name for name in RESPONSES.names if name != "attempt_id")
 """What two stores must agree on to hold the same content."""
@@ -73,7 +81,7 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
         for name in TABLES:
-            self._check_format(self._table(name))
+            _check_format(path, self._table(name))
 
     @classmethod
     def create(cls, path: str | Path) -> Store:
@@ -86,21 +94,14 @@ class Store:
         StoreError
             ``store-not-written``.
         """
-        if "://" not in str(path):
-            folder = Path(path)
-            # A table's folder without its log is one that another driver is making.
-            if folder.is_file() or (
-                folder.is_dir()
-                and {entry.name for entry in folder.iterdir()} - TABLES.keys()
-                and not any((folder / name / "_delta_log").is_dir() for name in TABLES)
-            ):
-                raise InputError(
-                    f"{path}: something else is there; give a new or empty folder",
-                    code="not-a-store",
-                )
         with _writing(path):
+            if "://" not in str(path):
+                _make_folder(Path(path))
+            for name in TABLES:  # before anything is made
+                if DeltaTable.is_deltatable(_address(path, name)):
+                    _check_format(path, _open(path, name))
             for name, schema in TABLES.items():
-                _make_table(f"{path}/{name}", schema)
+                _make_table(_address(path, name), schema)
         return cls(path)
 
     # ---- writing -----------------------------------------------------------------
@@ -117,9 +118,13 @@ class Store:
             if responses:
                 rows = pa.concat_tables(responses).select(RESPONSES.names)
                 write_deltalake(
-                    f"{self.path}/responses", rows.cast(RESPONSES), mode="append"
+                    _address(self.path, "responses"),
+                    rows.cast(RESPONSES),
+                    mode="append",
                 )
-            write_deltalake(f"{self.path}/trials", trials.cast(TRIALS), mode="append")
+            write_deltalake(
+                _address(self.path, "trials"), trials.cast(TRIALS), mode="append"
+            )
 
     def compact(self, *, drop_replaced: bool = False) -> dict[str, int]:
         """Merge small files; return how many there were and are, per table.
@@ -150,7 +155,7 @@ class Store:
 
     def attempts(self) -> pa.Table:
         """Return all attempts, failed ones too, as `frames.TRIALS`."""
-        return self._table("trials").to_pyarrow_table().select(TRIALS.names)
+        return self._read("trials", TRIALS.names)
 
     def trials(self) -> pa.Table:
         """Return one row per trial: the first attempt that was done, else the last.
@@ -194,7 +199,7 @@ class Store:
                 trials = trials.filter(pc.equal(trials[name], value))
         wanted = list(columns or JOINED.names)
         own = [n for n in RESPONSES.names if n in wanted or n == "attempt_id"]
-        rows = self._table("responses").to_pyarrow_dataset().to_table(columns=own)
+        rows = self._read("responses", own)
         place = pc.index_in(
             rows["attempt_id"], value_set=trials["attempt_id"].combine_chunks()
         )
@@ -248,8 +253,8 @@ class Store:
         problems = []
         attempts = self.attempts()
         done = attempts.filter(pc.equal(attempts["status"], "done"))
-        rows = self._table("responses").to_pyarrow_table(
-            columns=["attempt_id", "item_id", "item_index", "repeat"]
+        rows = self._read(
+            "responses", ["attempt_id", "item_id", "item_index", "repeat"]
         )
         counts = rows.group_by("attempt_id").aggregate([("item_id", "count")])
         found = dict(
@@ -277,28 +282,56 @@ class Store:
         return problems
 
     def _table(self, name: str) -> DeltaTable:
-        try:
-            return DeltaTable(f"{self.path}/{name}")
-        except TableNotFoundError:
-            raise InputError(
-                f"{self.path}: there is no store; `evalvar run SUITE` makes one",
-                code="store-missing",
-            ) from None
-        except (DeltaError, OSError) as error:
-            raise StoreError(
-                f"{self.path}: cannot be read: {error}", code="store-not-read"
-            ) from error
+        return _open(self.path, name)
 
-    def _check_format(self, table: DeltaTable) -> None:
-        description = table.metadata().description or ""
-        number = description.removeprefix(DESCRIPTION)
-        if number != str(STORE_FORMAT):
-            version = number if description.startswith(DESCRIPTION) else "unknown"
-            raise InputError(
-                f"{self.path}: a store of format {version}, this evalvar reads "
-                f"{STORE_FORMAT}; use the evalvar that wrote it, or another folder",
-                code="store-format",
-            )
+    def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
+        table = self._table(name)
+        with _reading(self.path):
+            return table.to_pyarrow_dataset().to_table(columns=list(columns))
+
+
+def _address(path: str | Path, name: str) -> str:
+    """Return where a table is; delta-rs takes a colon in a relative path for a URL."""
+    return f"{path}/{name}" if "://" in str(path) else str(Path(path, name).absolute())
+
+
+def _open(path: str | Path, name: str) -> DeltaTable:
+    with _reading(path):
+        return DeltaTable(_address(path, name))
+
+
+def _check_format(path: str | Path, table: DeltaTable) -> None:
+    description = table.metadata().description or ""
+    number = description.removeprefix(DESCRIPTION)
+    if number != str(STORE_FORMAT):
+        version = number if description.startswith(DESCRIPTION) else "unknown"
+        raise InputError(
+            f"{path}: a store of format {version}, this evalvar reads "
+            f"{STORE_FORMAT}; use the evalvar that wrote it, or another folder",
+            code="store-format",
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    """Refuse a place that holds something else, or where nothing can be written."""
+    unfit = UNFIT.search(str(folder.absolute()))
+    if unfit:
+        raise OSError(f"a Delta table cannot have {unfit[0]!r} in its path")
+    logs = [folder / name / "_delta_log" for name in TABLES]
+    # A table's folder without its log is one that another driver is making.
+    if folder.is_file() or (
+        folder.is_dir()
+        and {entry.name for entry in folder.iterdir()} - TABLES.keys()
+        and not any(log.is_dir() for log in logs)
+    ):
+        raise InputError(
+            f"{folder}: something else is there; give a new or empty folder",
+            code="not-a-store",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for log in logs:
+        if log.is_dir() and not os.access(log, os.W_OK):
+            raise PermissionError(f"{log} is read-only")
 
 
 def _make_table(address: str, schema: pa.Schema) -> None:
@@ -315,15 +348,36 @@ def _make_table(address: str, schema: pa.Schema) -> None:
 
 
 @contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except TableNotFoundError:
+        raise InputError(
+            f"{path}: there is no store; `evalvar run SUITE` makes one",
+            code="store-missing",
+        ) from None
+    except (DeltaError, OSError, pa.ArrowException) as error:
+        raise StoreError(
+            f"{path}: cannot be read: {_reason(error)}", code="store-not-read"
+        ) from error
+
+
+@contextmanager
 def _writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except (DeltaError, OSError) as error:
         raise StoreError(
-            f"{path}: cannot be written: {str(error).splitlines()[0]}; "
+            f"{path}: cannot be written: {_reason(error)}; "
             "what was stored before is untouched",
             code="store-not-written",
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what delta-rs says on one line, without its colours and backtrace."""
+    words, *_ = BACKTRACE.split(COLOUR.sub("", str(error)))
+    return " ".join(words.split()) or type(error).__name__
 
 
 def _one_attempt_each(attempts: pa.Table) -> pa.Table:
