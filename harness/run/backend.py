@@ -119,7 +119,7 @@ class FakeBackend:
         """Draw log-probabilities that favour the right choice more at later steps."""
         step = trial.checkpoint.step or 0
         rows = []
-        for index in trial.items or range(self.n_items):
+        for index in range(self.n_items) if trial.items is None else trial.items:
             item_id = digest([trial.info.task, index])
             item = stream(0, f"item {item_id}")
             target = int(item.integers(self.n_choices))

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from harness.errors import HarnessError
-from harness.records import Trial
+from harness.records import Checkpoint, Trial
 from harness.run.backend import Answers, Backend, Placement
 
 RETRIED = frozenset({"trial-raised", "worker-died", "checkpoint-unreadable"})
@@ -56,7 +56,7 @@ class Worker:
         module, _, name = backend.partition(":")
         self.backend: Backend = getattr(importlib.import_module(module), name)()
         self.backend.start(placement)
-        self.loaded: str | None = None
+        self.loaded: Checkpoint | None = None
 
     def pid(self) -> int:
         """Return the process that this worker lives in."""
@@ -69,13 +69,13 @@ class Worker:
         load_seconds = 0.0
         provenance: dict[str, Any] = {}
         try:
-            if self.loaded != trial.checkpoint.location:
+            if self.loaded != trial.checkpoint:  # by content: a folder may hold two
                 self.loaded = None
                 self.backend.load(trial.checkpoint)
-                self.loaded = trial.checkpoint.location
+                self.loaded = trial.checkpoint
                 load_seconds = time.perf_counter() - began
-            answers = self.backend.answer(trial)
             provenance = self.backend.provenance()
+            answers = self.backend.answer(trial)
         except HarnessError as raised:
             error_code, error = raised.code, str(raised)
         except Exception as raised:  # whatever a task or a model does
