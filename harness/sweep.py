@@ -77,23 +77,32 @@ class Listener(Protocol):
 class _Batch:
     """Finished attempts that wait for their commit."""
 
+    plan: Plan
     store: Store
-    trials: list[dict[str, Any]] = field(default_factory=list)
-    responses: list[pa.Table] = field(default_factory=list)
+    finished: list[tuple[Trial, Outcome, int]] = field(default_factory=list)
     committed_at: float = field(default_factory=time.monotonic)
 
-    def add(self, row: dict[str, Any], responses: pa.Table | None) -> None:
-        self.trials.append(row)
-        if responses is not None:
-            self.responses.append(responses)
+    def add(self, trial: Trial, outcome: Outcome, tries: int) -> None:
+        self.finished.append((trial, outcome, tries))
         if time.monotonic() - self.committed_at >= COMMIT_SECONDS:
             self.commit()
 
     def commit(self) -> None:
-        if self.trials:
-            rows = pa.Table.from_pylist(self.trials, schema=TRIALS)
-            self.store.append(rows, self.responses)
-            self.trials, self.responses = [], []
+        """Store what waits, under new identifiers each time this is tried.
+
+        A commit may be cut short after the responses. Its next try must not bring
+        them to light, nor double them.
+        """
+        if self.finished:
+            rows, responses = [], []
+            for trial, outcome, tries in self.finished:
+                attempt_id = uuid.uuid4().hex
+                rows.append(_trial_row(self.plan, trial, outcome, tries, attempt_id))
+                table = tables(outcome, trial.trial_id, attempt_id)
+                if table is not None:
+                    responses.append(table)
+            self.store.append(pa.Table.from_pylist(rows, schema=TRIALS), responses)
+            self.finished.clear()
         self.committed_at = time.monotonic()
 
 
@@ -140,20 +149,17 @@ def sweep(
     requests_finished = n_failed = 0
     forward_seconds = 0.0
     errors: dict[str, None] = {}
-    batch = _Batch(store)
+    batch = _Batch(plan, store)
     n_finished = 0
     try:
         for trial, outcome, tries in execute(remaining):
-            attempt_id = uuid.uuid4().hex
-            batch.add(
-                _trial_row(plan, trial, outcome, tries, attempt_id),
-                tables(outcome, trial.trial_id, attempt_id),
-            )
+            batch.add(trial, outcome, tries)
             n_finished += 1
             requests_finished += n_requests(trial)
             if outcome.answers is None:
                 n_failed += 1
-                errors.setdefault(f"{outcome.error} [{outcome.error_code}]")
+                line = " ".join(f"{outcome.error} [{outcome.error_code}]".split())
+                errors.setdefault(line)
             else:
                 forward_seconds += outcome.answers.forward_seconds
             if listen is not None:
