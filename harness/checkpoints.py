@@ -133,7 +133,7 @@ def _from_pattern(
     entry: PatternCheckpoints, base: Path, zoo: Path | None
 ) -> list[Checkpoint]:
     _refuse_unknown_fields(entry.pattern)
-    names = [entry.model] if isinstance(entry.model, str) else entry.model
+    names = entry.model
     if "{model}" not in entry.pattern and (names is None or len(names) != 1):
         raise CheckpointError(
             f"pattern {entry.pattern!r} has no {{model}}; name one with model:",
@@ -230,7 +230,7 @@ def _first_none(value: int | None) -> int:
 def _filled(text: str, model: str, train_seed: int | None, step: int | None) -> str:
     """Return a pattern with its fields replaced by their values."""
     values = {"model": model, "train_seed": str(train_seed), "step": str(step)}
-    return FIELD.sub(lambda match: values.get(match[1], match[0]), text)
+    return FIELD.sub(lambda match: values[match[1]], text)
 
 
 def _from_folder(
@@ -307,8 +307,14 @@ def _missing_shards(folder: Path, weights: Sequence[Path]) -> list[str]:
     for name, suffix in whole.items():
         index = folder / f"{name}.index.json"
         if weights[0].suffix == suffix and name not in there and index.is_file():
-            shards = json.loads(index.read_bytes())["weight_map"].values()
-            return sorted(set(shards) - there)
+            try:
+                shards = set(json.loads(index.read_bytes())["weight_map"].values())
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise CheckpointError(
+                    f"{index}: the list of its files of weights cannot be read",
+                    code="not-a-checkpoint",
+                ) from None
+            return sorted(shards - there)
     return []
 
 
@@ -324,7 +330,11 @@ def _tokenizer_files(folder: Path) -> list[Path]:
                     code="tokenizer-unreadable",
                 ) from None
     # Settings alone make no tokenizer.
-    return files if any(f.name in _VOCABULARIES for f in files) else []
+    return files if _has_vocabulary(files) else []
+
+
+def _has_vocabulary(files: Iterable[Path]) -> bool:
+    return any(file.name in _VOCABULARIES for file in files)
 
 
 _VOCABULARIES = {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"}
@@ -459,17 +469,19 @@ def _remote(
         weights = _preferred(list(sizes))
         hashes = [[name, _hub_sha256(sizes[name])] for name in weights]
 
-        def small(names: Sequence[str]) -> list[Path]:
+        def small(names: Sequence[str], revision: str = info.sha) -> list[Path]:
             return [
-                Path(hf_hub_download(repository, name, revision=info.sha))
+                Path(hf_hub_download(repository, name, revision=revision))
                 for name in names
                 if name in sizes
             ]
 
+        # By its name, so that the cache notes which commit the name stands for.
+        config = small(SETTINGS[:1], revision)
         settings, tokens = small(SETTINGS), small(TOKENIZER)
-    if not weights or not tokens:
+    if not weights or not config or not _has_vocabulary(tokens):
         raise CheckpointError(
-            f"{repository} at {revision}: no weights or no tokenizer there",
+            f"{repository} at {revision}: no weights, config.json or tokenizer there",
             code="not-a-checkpoint",
         )
     hashes += [[file.name, _file_digest(str(file))] for file in settings]

@@ -55,6 +55,17 @@ def make_checkpoint(
     return folder
 
 
+def make_files(
+    folder: Path, *, weights: str = "weights", tokenizer: str = "words"
+) -> Path:
+    """Write files that are a checkpoint to all but transformers; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    (folder / "model.safetensors").write_text(weights)
+    (folder / "tokenizer.json").write_text(json.dumps({"model": tokenizer}))
+    return folder
+
+
 def make_tasks(folder: Path, n_items: int = 12) -> Path:
     """Write a few small tasks over one data file; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
