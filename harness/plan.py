@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +58,7 @@ class Plan:
     @property
     def n_checkpoints(self) -> int:
         """Distinct checkpoints."""
-        return len({id(trial.checkpoint) for trial in self.trials})
+        return len({trial.checkpoint for trial in self.trials})
 
     @property
     def seconds(self) -> float | None:
@@ -254,11 +253,14 @@ def _same_weights(checkpoints: list[Checkpoint]) -> list[Caution]:
 
 
 def _refuse_duplicates(trials: list[Trial]) -> None:
-    counts = Counter(trial.trial_id for trial in trials)
-    twice = [trial for trial in trials if counts[trial.trial_id] > 1]
-    if twice:
-        raise SuiteError(
-            f"the suite asks twice for {twice[0]} (template "
-            f"{twice[0].request.template.name!r}); drop one of the two",
-            code="duplicate-task",
-        )
+    first: dict[str, Trial] = {}
+    for trial in trials:
+        other = first.setdefault(trial.trial_id, trial)
+        if other is not trial:
+            names = sorted({t.request.template.name for t in (other, trial)})
+            raise SuiteError(
+                f"the suite asks twice for {trial} "
+                f"(template {' and '.join(repr(name) for name in names)}); "
+                "drop one of the two",
+                code="duplicate-task",
+            )
