@@ -361,7 +361,7 @@ def _make_plan(path: Path, store: str | None) -> tuple[Suite, Plan]:
         seconds_per_request=rate,
     )
     for caution in made.cautions:
-        print(f"note: {caution.text} [{caution.code}]", file=sys.stderr)
+        _say(f"note: {caution.text} [{caution.code}]")
     return read, made
 
 
@@ -388,10 +388,10 @@ def _run(
     from harness.store import Store
     from harness.sweep import LM_EVAL, Progress, nothing_to_do, placement_of, sweep
 
-    store = Store.create(where)  # a bad place is told before the work starts
     if not made.remaining:
-        print("every trial is stored already", file=sys.stderr)
+        _say("every trial is stored already")
         return nothing_to_do()
+    store = Store.create(where)  # a bad place is told before the work starts
     with _run_extra():
         from harness.run.pool import cluster, run_on_ray
     resources = made.suite.resources
@@ -428,7 +428,7 @@ def _say_result(read: Suite, where: str, result: SweepResult) -> None:
 
 def _say_errors(result: SweepResult) -> None:
     for error in result.errors:
-        print(f"failed: {error}", file=sys.stderr)
+        _say(f"failed: {error}")
 
 
 def _open(store: str) -> Store:
@@ -468,7 +468,8 @@ def _run_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise InputError(
-            f"running needs {error.name}, which is not installed: "
+            f"running needs {str(error.name).partition('.')[0]}, "
+            "which is not installed: "
             "pip install 'evalvar[run]'",
             code="extra-missing",
         ) from None
@@ -494,7 +495,7 @@ def _output(path: Path) -> Iterator[Any]:
     if str(path) == "-":
         yield sys.stdout.write
         return
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.parent / f".{path.name}.partial"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -504,7 +505,8 @@ def _output(path: Path) -> Iterator[Any]:
         partial.replace(path)
     except OSError as error:
         raise RunError(
-            f"{path}: cannot be written: {error.strerror}", code="output-not-written"
+            f"{path}: cannot be written: {error.strerror or error}",
+            code="output-not-written",
         ) from None
     finally:
         with contextlib.suppress(OSError):
@@ -515,10 +517,16 @@ def _print_json(schema: str, document: dict[str, Any]) -> None:
     print(json.dumps({"schema": schema, **document}, indent=2, allow_nan=False))
 
 
+def _say(words: str) -> None:
+    from harness.terminal import one_line
+
+    print(one_line(words), file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; an error raised on purpose becomes one line and a code."""
     try:
-        app()
+        app(prog_name="evalvar")
     except HarnessError as error:
-        print(f"evalvar: {error} [{error.code}]", file=sys.stderr)
+        _say(f"evalvar: {error} [{error.code}]")
         sys.exit(BAD_INPUT if isinstance(error, InputError) else INCOMPLETE)

@@ -77,6 +77,9 @@ def _gpus() -> Finding:
         import torch
     except ModuleNotFoundError:
         return Finding(what="GPUs", level="note", text="unknown without torch")
+    except (ImportError, OSError) as error:  # a library of it is not there, or wrong
+        text = f"torch cannot be imported: {error}"
+        return Finding(what="GPUs", level="error", text=text)
     n = torch.cuda.device_count()
     if not n:
         return Finding(what="GPUs", level="note", text="none: models run on the cores")
@@ -86,7 +89,7 @@ def _gpus() -> Finding:
 
 def _folder(what: str, folder: Path) -> Finding:
     there = folder
-    while not there.exists():
+    while not os.path.lexists(there):
         there = there.parent
     if not os.access(there, os.W_OK):
         return Finding(what=what, level="error", text=f"{folder}: cannot be written")

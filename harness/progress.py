@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from harness.sweep import Progress
 
 PLAIN_SECONDS = 30.0
-PLAIN_SHARE = 0.1
+PLAIN_STEPS = 10
 """Without a terminal a line comes at every tenth of the work, or after 30 s."""
 
 
@@ -43,7 +43,7 @@ class PlainDisplay:
         self.title = title
         self.began = time.monotonic()
         self.shown_at = self.began
-        self.shown_share = 0.0
+        self.shown_step = 0
 
     def __enter__(self) -> PlainDisplay:
         print(f"{self.title} …", file=sys.stderr, flush=True)
@@ -55,14 +55,11 @@ class PlainDisplay:
     def advance(self, done: float, total: float, what: str) -> None:
         """Print a line if the last one is old or far enough behind."""
         share, now = done / total if total else 1.0, time.monotonic()
-        due = (
-            share - self.shown_share >= PLAIN_SHARE
-            or now - self.shown_at >= PLAIN_SECONDS
-            or share >= 1.0 > self.shown_share
-        )
-        if not due:
+        # Not a difference of shares: 0.3 - 0.2 is less than 0.1.
+        step = int(PLAIN_STEPS * done // total) if total else PLAIN_STEPS
+        if step <= self.shown_step and now - self.shown_at < PLAIN_SECONDS:
             return
-        self.shown_at, self.shown_share = now, share
+        self.shown_at, self.shown_step = now, step
         spent = now - self.began
         left = f", about {spent / share - spent:.0f} s left" if 0 < share < 1 else ""
         print(
@@ -112,19 +109,20 @@ class RichDisplay:
 
 def trial_text(progress: Progress) -> str:
     """Say in a few words what the last finished trial came to, with its interval."""
-    trial, answers = progress.trial, progress.outcome.answers
-    counts = f"{progress.n_finished}/{progress.n_total} trials"
-    if answers is None:
-        return f"{counts}  {trial}: failed [{progress.outcome.error_code}]"
-    scores = [dict(m or ()) for m in answers.rows["metrics"].to_pylist()]
-    values = [next(iter(m.values())) for m in scores if m]
-    if not values:
-        return f"{counts}  {trial}"
     import numpy as np
 
+    from harness.report.text import clean, score
     from harness.stats.intervals import mean_intervals
 
-    low, high = mean_intervals(np.array([values]))
-    mean = sum(values) / len(values)
-    name = next(iter(scores[0]), "score").split(",")[0]
-    return f"{counts}  {trial}: {name} {mean:.2f} [{low[0]:.2f}, {high[0]:.2f}]"
+    answers = progress.outcome.answers
+    said = f"{progress.n_finished}/{progress.n_total} trials  {progress.trial}"
+    if answers is None:
+        return clean(f"{said}: failed [{progress.outcome.error_code}]")
+    scores = [dict(m or ()) for m in answers.rows["metrics"].to_pylist()]
+    metric = next((name for m in scores for name in m), None)
+    if metric is None:
+        return clean(said)
+    values = np.array([m[metric] for m in scores if metric in m], dtype=float)
+    low, high = map(float, mean_intervals(values))
+    name, mean = metric.split(",")[0], float(values.mean())
+    return clean(f"{said}: {name} {score(mean)} [{score(low)}, {score(high)}]")

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,12 +42,11 @@ def show_plan(plan: Plan) -> None:
     for name in ("few-shot", "items", "trials", "remaining"):
         table.add_column(name, justify="right")
     for key, n in total.items():
-        model, task, formulation, shots, template = map(escape, key)
+        model, task, formulation, shots, template = key
         name = task if template == "default" else f"{task} ({template})"
-        table.add_row(
-            model, name, formulation, shots, items[key], str(n), str(left[key])
-        )
-    console = Console()
+        cells = (model, name, formulation, shots, items[key], n, left[key])
+        table.add_row(*map(_plain, cells))
+    console = _console()
     console.print(table)
     document = plan.to_dict()
     console.print(
@@ -64,16 +63,13 @@ def status_dict(trials: pd.DataFrame) -> dict[str, Any]:
     """Return counts of done and failed trials, and each failure, as JSON types."""
     failed = trials[trials["status"] == "failed"]
     columns = ["trial_id", "model", "train_seed", "step", "task", "error_code", "error"]
+    # A column of seeds with a gap came as floats; a seed is a whole number.
+    whole = failed[columns].astype({"train_seed": "Int64", "step": "Int64"})
+    rows = whole.astype(object).where(whole.notna(), None)
     return {
         "n_done": int((trials["status"] == "done").sum()),
         "n_failed": len(failed),
-        "failed": [
-            {
-                key: None if value != value or value is None else value
-                for key, value in row.items()
-            }
-            for row in failed[columns].to_dict("records")
-        ],
+        "failed": rows.to_dict("records"),
     }
 
 
@@ -84,17 +80,12 @@ def show_status(trials: pd.DataFrame) -> None:
     table.add_column("failed", justify="right")
     for (model, task), some in trials.groupby(["model", "task"], sort=True):
         done = int((some["status"] == "done").sum())
-        table.add_row(
-            escape(str(model)), escape(str(task)), str(done), str(len(some) - done)
-        )
-    console = Console()
+        table.add_row(*map(_plain, (model, task, done, len(some) - done)))
+    console = _console()
     console.print(table)
     failed = trials[trials["status"] == "failed"]
     for (code, error), some in failed.groupby(["error_code", "error"]):
-        console.print(
-            f"{len(some)} × {escape(str(error))} \\[{escape(str(code))}]",
-            highlight=False,
-        )
+        console.print(_plain(f"{len(some)} × {error} [{code}]"))
     console.print(
         f"{len(trials) - len(failed)} trials done, {len(failed)} failed",
         highlight=False,
@@ -105,13 +96,33 @@ def show_mapping(values: Mapping[str, Any]) -> None:
     """Print names and values in two columns."""
     table = Table(box=None, show_header=False)
     for name, value in values.items():
-        table.add_row(name.removeprefix("n_").replace("_", " "), escape(str(value)))
-    Console().print(table)
+        table.add_row(name.removeprefix("n_").replace("_", " "), _plain(value))
+    _console().print(table)
 
 
 def show_findings(findings: Sequence[Finding]) -> None:
     """Print what was looked at, with a mark before each."""
     table = Table(box=None, show_header=False)
     for finding in findings:
-        table.add_row(MARKS[finding.level], finding.what, escape(finding.text))
-    Console().print(table)
+        table.add_row(MARKS[finding.level], finding.what, _plain(finding.text))
+    _console().print(table)
+
+
+def _console() -> Console:
+    console = Console()
+    # A file or a pipe has no edge to fold at.
+    return console if console.is_terminal else Console(width=10_000)
+
+
+def one_line(words: object) -> str:
+    """Return words on one line, with nothing in them that steers a terminal."""
+    line = " ".join(str(words).split())
+    if line.isprintable():
+        return line
+    from harness.report.text import clean  # it loads what doctor may find missing
+
+    return clean(line)
+
+
+def _plain(words: object) -> Text:
+    return Text(one_line(words), overflow="fold")

@@ -51,12 +51,18 @@ def fake_plan(
     *, models=("toy",), seeds=(0, 1), steps=(0, 10), tasks=("t1", "t2"), status=None
 ) -> Plan:
     """Plan every task on every checkpoint, by default eight trials."""
+    checkpoints = [
+        fake_checkpoint(model, seed, step)
+        for model in models
+        for seed in seeds
+        for step in steps
+    ]
     backend = FakeBackend()
     requests = [TaskRequest(task=task) for task in tasks]
     infos = backend.describe(requests)
     trials = tuple(
         Trial(
-            checkpoint=fake_checkpoint(model, seed, step),
+            checkpoint=checkpoint,
             request=request,
             info=info,
             items=None,
@@ -69,16 +75,14 @@ def fake_plan(
             entropy=0,
             backend=backend.name,
         )
-        for model in models
-        for seed in seeds
-        for step in steps
+        for checkpoint in checkpoints
         for request, info in zip(requests, infos, strict=True)
     )
     suite = Suite.model_validate(
         {
             "suite": "fake",
             "checkpoints": [{"folder": "runs", "model": "toy"}],
-            "tasks": list(tasks),
+            "tasks": ["t1"],
             "entropy": 2**80,
         }
     )

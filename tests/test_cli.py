@@ -1,0 +1,600 @@
+"""The command line as its users meet it: answers, complaints, exit statuses."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import types
+from functools import partial
+from pathlib import Path
+
+import pytest
+import typer
+from deltalake import DeltaTable
+from fakes import FAKE, N_ITEMS, commit, fake_plan, run_fake
+from typer.testing import CliRunner
+
+from harness import __version__, cli
+from harness.frames import RESPONSES
+from harness.run.backend import FakeBackend
+from harness.run.worker import run_here
+from harness.store import Store
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "results/example"
+SESSIONS = sorted((Path(__file__).parent / "cli").glob("*.txt"))
+
+needs_checkout = pytest.mark.skipif(
+    not EXAMPLE.is_dir(), reason="only a checkout has the example"
+)
+
+SUITE = """
+suite: toy
+checkpoints:
+  - pattern: runs/{model}/seed{train_seed}/step{step}
+tasks: [t1, t2]
+"""
+
+
+@pytest.fixture
+def evalvar(monkeypatch, capfd):
+    """Run a command in this process; returns its exit status, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["evalvar", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A small store, in a folder from which every relative path starts."""
+    run_fake(tmp_path / "store")
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A suite over four folders that look like checkpoints; returns its file."""
+    for seed in (0, 1):
+        for step in (0, 10):
+            folder = tmp_path / f"runs/toy/seed{seed}/step{step}"
+            folder.mkdir(parents=True)
+            (folder / "model.safetensors").write_text(f"{seed} {step}")
+            (folder / "config.json").write_text("{}")
+            (folder / "tokenizer.json").write_text("{}")
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "suite.yaml"
+
+
+@pytest.fixture
+def without_models(monkeypatch):
+    """Put the stand-in for models where lm-eval would be, and no cluster for Ray's."""
+    backend = types.ModuleType("harness.run.lm_eval")
+    backend.LMEvalBackend = FakeBackend
+    pool = types.ModuleType("harness.run.pool")
+    pool.cluster = lambda address: contextlib.nullcontext()
+    pool.used = []
+
+    def run_on_ray(trials, *, backend, placement, workers, max_tries):
+        pool.used.append((backend, workers))
+        yield from run_here(
+            trials, backend=pool.backend, placement=placement, max_tries=max_tries
+        )
+
+    pool.run_on_ray, pool.backend = run_on_ray, FAKE
+    monkeypatch.setitem(sys.modules, "harness.run.lm_eval", backend)
+    monkeypatch.setitem(sys.modules, "harness.run.pool", pool)
+    return pool
+
+
+def process(*arguments, **options):
+    """Run a command as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+def files(folder):
+    return {
+        path: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def only_json(text):
+    """Parse one JSON document, in which every number is one."""
+
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def assert_one_line(err, code):
+    (line,) = err.splitlines()
+    assert line.startswith("evalvar: ")
+    assert line.endswith(f" [{code}]")
+    assert line.isprintable()
+
+
+# ---- help ------------------------------------------------------------------------
+
+
+def commands(group=None, path=()):
+    group = group or typer.main.get_command(cli.app)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def test_all_commands_are_met():
+    assert {" ".join(path) for path in commands()} >= {
+        "plan", "run", "quickstart", "status", "variance", "report", "doctor",
+        "zoo build", "schema suite", "store info", "store verify", "store compact",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def test_help_has_an_example_of_that_command(path):
+    shown = CliRunner().invoke(cli.app, [*path, "--help"])
+
+    assert shown.exit_code == 0
+    assert f"Example: evalvar {' '.join(path)}" in " ".join(shown.output.split())
+
+
+def test_help_is_in_panels_and_explains_exit_statuses():
+    shown = CliRunner().invoke(cli.app, ["--help"]).output
+
+    panels = re.findall(r"^╭─ (\w+) ─", shown, re.MULTILINE)
+    assert panels == ["Options", "Run", "Analyse", "Share", "Keep"]
+    assert "130 interrupted" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("group", [(), ("store",), ("zoo",), ("schema",)])
+def test_a_group_without_a_command_shows_its_help(evalvar, group):
+    status, out, err = evalvar(*group)
+
+    assert "Usage: evalvar" in out + err
+    assert status == 2
+
+
+def test_help_loads_nothing_heavy_and_comes_at_once():
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from harness.cli import app\n"
+            "app(['--help'], standalone_mode=False)\n"
+            "print(*sys.modules, file=sys.stderr)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    began = time.monotonic()
+    assert process("--help").returncode == 0
+    seconds = time.monotonic() - began
+
+    heavy = {
+        "ray", "lm_eval", "torch", "transformers", "plotly", "pandas", "numpy",
+        "scipy", "pyarrow", "deltalake",
+    }  # fmt: skip
+    assert not heavy & set(told.stderr.split())
+    assert seconds < 2
+
+
+def test_the_version_is_that_of_the_package(evalvar):
+    assert evalvar("--version") == (0, f"evalvar {__version__}\n", "")
+
+
+# ---- answers ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "schema"),
+    [
+        (["status"], "evalvar.status/1"),
+        (["variance"], "evalvar.variance/1"),
+        (["variance", "--format", "json"], "evalvar.variance/1"),
+        (["store", "info"], "evalvar.store/1"),
+        (["store", "verify"], "evalvar.verify/1"),
+    ],
+)
+def test_json_is_one_document(evalvar, tmp_path, command, schema):
+    """Of one seed and step, where most statistics are not defined."""
+    run_fake(tmp_path / "s", seeds=(None,), steps=(10,))
+    as_json = [] if "json" in command else ["--json"]
+    status, out, err = evalvar(*command, tmp_path / "s", *as_json)
+
+    assert (status, err) == (0, "")
+    assert only_json(out)["schema"] == schema
+
+
+def test_doctor_as_json(evalvar):
+    _, out, err = evalvar("doctor", "--json")
+
+    assert err == ""
+    assert only_json(out)["schema"] == "evalvar.doctor/1"
+
+
+@pytest.mark.parametrize(
+    ("format_", "first"),
+    [("table", "toy"), ("md", "| model |"), ("csv", "model,task,"), ("json", "{")],
+)
+def test_formats_of_the_variance_table(evalvar, store, format_, first):
+    status, out, err = evalvar("variance", store, "--format", format_)
+
+    assert (status, err) == (0, "")
+    assert out.startswith(first)
+
+
+def test_ddof_changes_the_table(evalvar, store):
+    tables = {evalvar("variance", store, "--json", "--ddof", n)[1] for n in (0, 1)}
+
+    assert len(tables) == 2
+
+
+def test_a_model_or_task_is_chosen(evalvar, store):
+    chosen = ("--task", "t1", "--model", "toy")
+    rows = only_json(evalvar("variance", store, *chosen, "--json")[1])["rows"]
+
+    assert {(row["model"], row["task"]) for row in rows} == {("toy", "t1")}
+
+
+def test_a_report_is_written_whole(evalvar, store, tmp_path):
+    path = tmp_path / "new/page.html"
+    status, out, err = evalvar("report", store, "-o", path, "--title", "A title")
+
+    assert (status, err) == (0, "")
+    assert out == f"report: {path}\n"
+    assert "A title" in path.read_text()
+    assert list(path.parent.iterdir()) == [path]
+    assert evalvar("report", store, "-o", "-", "--title", "A title") == (
+        0, path.read_text(), "",
+    )  # fmt: skip
+
+
+def test_a_report_of_an_empty_store_is_a_page(evalvar, tmp_path):
+    Store.create(tmp_path / "s")
+    status, _, err = evalvar("report", tmp_path / "s", "-o", tmp_path / "page.html")
+
+    assert (status, err) == (0, "")
+    assert (tmp_path / "page.html").read_text().rstrip().endswith("</html>")
+
+
+def test_a_store_is_looked_after(evalvar, tmp_path):
+    store = Store.create(tmp_path / "s")
+    for number, trial in enumerate(fake_plan().trials):
+        commit(store, trial, str(number))
+    before = store.info().content_digest
+    status, out, _ = evalvar("store", "compact", store.path, "--drop-replaced")
+
+    assert status == 0
+    assert out == "responses: 8 files, now 1\ntrials: 8 files, now 1\n"
+    assert before in evalvar("store", "info", store.path)[1]
+    assert evalvar("store", "verify", store.path)[:2] == (
+        0, "every finished trial has all of its responses\n",
+    )  # fmt: skip
+
+
+def test_an_incomplete_store_does_not_verify(evalvar, store):
+    DeltaTable(store / "responses").delete("item_index = 3 AND repeat = 0")
+    status, out, err = evalvar("store", "verify", store)
+    assert (status, err) == (5, "")
+    assert out.count(f"has {N_ITEMS - 1} responses, {N_ITEMS} were written\n") == 8
+
+    status, out, _ = evalvar("store", "verify", store, "--json")
+    assert status == 5
+    assert len(only_json(out)["problems"]) == 8
+
+
+# ---- running ---------------------------------------------------------------------
+
+
+def test_plan_run_and_run_again(evalvar, world, without_models):
+    plan = only_json(evalvar("plan", world, "--json")[1])
+    assert plan["schema"] == "evalvar.plan/1"
+    assert (plan["n_trials"], plan["n_remaining"]) == (8, 8)
+    assert not Path("results").exists(), "a plan makes nothing"
+
+    status, out, err = evalvar("run", world, "--workers", "3")
+    assert status == 0
+    assert re.fullmatch(
+        r"toy: 8 trials done, 0 failed, in \d+ s\n"
+        r"store: results/toy\nnext: evalvar variance results/toy\n",
+        out,
+    )
+    assert "evaluating: 100%  8/8 trials" in err
+    assert without_models.used == [("harness.run.lm_eval:LMEvalBackend", 3)]
+
+    status, out, err = evalvar("run", world, "--json")
+    assert (status, err) == (0, "every trial is stored already\n")
+    again = only_json(out)
+    assert again["schema"] == "evalvar.run/1"
+    assert (again["store"], again["n_done"]) == ("results/toy", 0)
+    assert len(without_models.used) == 1
+    assert "8 stored, 0 remain, 0 requests" in evalvar("plan", world)[1]
+
+
+def test_failed_trials_are_told_and_exit_with_5(evalvar, world, without_models):
+    world.write_text(SUITE.replace("t2", "bad"))
+    without_models.backend = "fakes:RaisingBackend"
+    status, out, err = evalvar("run", world, "--store", "s")
+
+    assert status == 5
+    assert out.startswith("toy: 4 trials done, 4 failed")
+    told = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert len(told) == 4
+    assert all("ZeroDivisionError: on bad (fakes.py:" in line for line in told)
+    assert "4 × " not in evalvar("status", "s")[1]
+    assert "1 × bad on toy seed 0 step 0" in evalvar("status", "s")[1]
+
+
+def test_an_interruption_exits_with_130_and_says_what_to_do(
+    evalvar, world, without_models
+):
+    def interrupted(trials, **options):
+        here = run_here(
+            trials, backend=FAKE, placement=options["placement"], max_tries=1
+        )
+        yield next(here)
+        raise KeyboardInterrupt
+
+    whole = without_models.run_on_ray
+    without_models.run_on_ray = interrupted
+    status, out, err = evalvar("run", world)
+    assert (status, out) == (130, "")
+    assert err.splitlines()[-1] == (
+        "evalvar: interrupted; what was finished is stored, "
+        "the same command does the rest"
+    )
+
+    without_models.run_on_ray = whole
+    assert evalvar("run", world)[1].startswith("toy: 7 trials done")
+
+
+def test_cautions_of_a_plan_are_notes_on_standard_error(evalvar, world, without_models):
+    world.write_text(SUITE + "fewshot_seeds: [1, 2]\n")
+    status, out, err = evalvar("plan", world, "--json")
+
+    assert status == 0
+    assert [line.split(":")[0] for line in err.splitlines()] == ["note", "note"]
+    assert only_json(out)["cautions"][0]["code"] == "seed-without-effect"
+
+
+def test_a_store_that_cannot_be_written_is_told_before_the_work(
+    evalvar, world, without_models
+):
+    Path("file").write_text("keep me")
+    status, _, err = evalvar("run", world, "--store", "file/store")
+
+    assert status == 5
+    assert_one_line(err, "store-not-written")
+    assert without_models.used == []
+
+
+# ---- complaints ------------------------------------------------------------------
+
+
+@pytest.fixture
+def places(store, world):
+    """Everything that can be named by mistake, in the folder where we are."""
+    here = world.parent
+    (here / "empty").mkdir()
+    (here / "else").mkdir()
+    (here / "else/notes.txt").write_text("keep me")
+    (here / "file").write_text("keep me")
+    (here / "loop").symlink_to("loop")
+    (here / "nothing.yaml").write_text("")
+    (here / "binary.yaml").write_bytes(b"\xff\xfe\x00\x1b[31m" * 50)
+    (here / "list.yaml").write_text("- a\n- b\n")
+    (here / "bad\x1b[31m.yaml").write_text("suite: x\n")
+    DeltaTable.create("newer/responses", RESPONSES, description="evalvar.store/2")
+    DeltaTable.create("newer/trials", RESPONSES, description="evalvar.store/2")
+    DeltaTable.create("sales/responses", RESPONSES)
+    DeltaTable.create("sales/trials", RESPONSES)
+    shutil.copytree(store, here / "log")
+    (here / "log/trials/_delta_log/00000000000000000000.json").write_text("{\nbad")
+    shutil.copytree(store, here / "parquet")
+    for path in (here / "parquet").glob("*/*.parquet"):
+        path.write_bytes(b"PAR1" + bytes(1000) + b"PAR1")
+    return here
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "status"),
+    [
+        ("status nowhere", "store-missing", 2),
+        ("status empty", "store-missing", 2),
+        ("status else", "store-missing", 2),
+        ("status file", "store-missing", 2),
+        ("status loop", "store-missing", 2),
+        ("status newer", "store-format", 2),
+        ("status sales", "store-format", 2),
+        ("status log", "store-not-read", 5),
+        ("status parquet", "store-not-read", 5),
+        ("variance nowhere", "store-missing", 2),
+        ("variance log", "store-not-read", 5),
+        ("variance parquet", "store-not-read", 5),
+        ("variance store --model nobody", "nothing-stored", 2),
+        ("variance store --task nothing", "nothing-stored", 2),
+        ("store info parquet", "store-not-read", 5),
+        ("store verify parquet", "store-not-read", 5),
+        ("store verify newer", "store-format", 2),
+        ("store compact log", "store-not-read", 5),
+        ("report nowhere -o page.html", "store-missing", 2),
+        ("report parquet -o page.html", "store-not-read", 5),
+        ("report parquet -o -", "store-not-read", 5),
+        ("report store -o empty", "output-not-written", 5),
+        ("report store -o .", "output-not-written", 5),
+        ("report store -o file/page.html", "output-not-written", 5),
+        ("report store -o loop/page.html", "output-not-written", 5),
+        ("report store -o /proc/page.html", "output-not-written", 5),
+        ("plan nowhere.yaml", "suite-missing", 2),
+        ("plan empty", "suite-unreadable", 2),
+        ("plan nothing.yaml", "suite-invalid", 2),
+        ("plan list.yaml", "suite-invalid", 2),
+        ("plan binary.yaml", "suite-unreadable", 2),
+        ("plan bad\x1b[31m.yaml", "suite-invalid", 2),
+        ("run suite.yaml --store newer", "store-format", 2),
+        ("run suite.yaml --store log", "store-not-read", 5),
+        ("run suite.yaml --store else", "not-a-store", 2),
+        ("run suite.yaml --store file", "not-a-store", 2),
+        ("run suite.yaml --store loop", "store-not-written", 5),
+    ],
+)
+def test_a_mistake_is_one_line_and_changes_nothing(
+    evalvar, places, without_models, arguments, code, status
+):
+    before = files(places)
+    ended, out, err = evalvar(*arguments.split(" "))
+
+    assert (ended, out) == (status, "")
+    assert_one_line(err, code)
+    assert files(places) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("run suite.yaml --workers 0", "greater than or equal to 1"),
+        ("run suite.yaml --workers many", "--workers"),
+        ("variance store --ddof 2", "less than or equal to 1"),
+        ("variance store --format xml", "xml"),
+        ("variance store --formt md", "--format"),
+        ("report store", "--output"),
+        ("variance", "store"),
+        ("varance store", "variance"),
+    ],
+)
+def test_wrong_options_are_told_with_the_way_to_help(evalvar, store, arguments, says):
+    before = files(store)
+    status, out, err = evalvar(*arguments.split())
+
+    assert (status, out) == (2, "")
+    assert says in err
+    assert "Traceback" not in err
+    assert files(store) == before
+
+
+@pytest.mark.lm_eval
+@pytest.mark.parametrize(
+    ("file", "content", "code"),
+    [
+        ("suite.yaml", SUITE.replace("t1", "no_such_task"), "unknown-task"),
+        ("runs/toy/seed1/step0/tokenizer.json", "{spoilt", "tokenizer-unreadable"),
+        ("runs/toy/seed1/step0/config.json", None, "not-a-checkpoint"),
+    ],
+)
+def test_what_only_a_plan_can_find_is_one_line_too(evalvar, world, file, content, code):
+    path = world.parent / file
+    path.write_text(content) if content else path.unlink()
+    status, out, err = evalvar("plan", world)
+
+    assert (status, out) == (2, "")
+    assert_one_line(err, code)
+
+
+BASE_INSTALL = """
+import sys
+for name in ("lm_eval", "torch", "ray", "transformers", "tokenizers", "datasets"):
+    sys.modules[name] = None
+from harness.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", ["plan suite.yaml", "run suite.yaml", "quickstart", "zoo build"]
+)
+def test_the_base_install_says_what_running_needs(world, tmp_path, arguments):
+    told = subprocess.run(
+        [sys.executable, "-c", BASE_INSTALL, *arguments.split()],
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        cwd=world.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (told.returncode, told.stdout) == (2, "")
+    *begun, line = told.stderr.splitlines()
+    assert_one_line(line, "extra-missing")
+    assert "pip install 'evalvar[run]'" in line
+    assert begun in ([], ["training the zoo …"])
+
+
+# ---- pipes and sessions ----------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def shell(tmp_path_factory):
+    """Run a line of shell in the checkout, where ``evalvar`` is this package."""
+    folder = tmp_path_factory.mktemp("bin")
+    command = folder / "evalvar"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m harness "$@"\n')
+    command.chmod(0o755)
+    return partial(
+        subprocess.run,
+        shell=True,
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+        text=True,
+        check=False,
+    )
+
+
+@needs_checkout
+@pytest.mark.parametrize(
+    "command",
+    [
+        "variance results/example | head -1 >/dev/null",
+        "variance results/example --json | head -1 >/dev/null",
+        "variance results/example --format csv | true",
+        "status results/example | true",
+        "store info results/example --json | true",
+        "report results/example -o - | head -1 >/dev/null",
+        "schema suite | true",
+        "--help | true",
+    ],
+)
+def test_a_reader_that_leaves_early_gets_no_traceback(shell, command):
+    told = shell(f"evalvar {command}", capture_output=True)
+
+    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+
+
+def steps(session):
+    """Return each command of a session with the output that follows it."""
+    _, *parts = re.split(r"^\$ (.*)\n", session.read_text(), flags=re.MULTILINE)
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+@needs_checkout
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda path: path.stem)
+def test_a_session_goes_as_written(shell, session):
+    for command, expected in steps(session):
+        told = shell(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        lines = [line.rstrip() for line in told.stdout.splitlines()]
+        if told.returncode:
+            lines.append(f"(exit status {told.returncode})")
+
+        assert lines == expected.rstrip().splitlines(), command
