@@ -27,10 +27,10 @@ HOSTILE = "a[red]b\x1b[31mc\nd"
 
 
 class RaisingBackend(FakeBackend):
-    """Raises on the task called ``bad``."""
+    """Raises on the task called ``bad``, and on one of the quickstart's."""
 
     def answer(self, trial: Trial) -> Answers:
-        if trial.info.task == "bad":
+        if trial.info.task in {"bad", "zoo_agreement"}:
             raise ZeroDivisionError(f"on\n{trial.info.task}")
         return super().answer(trial)
 

@@ -371,6 +371,32 @@ def test_an_interruption_exits_with_130_and_says_what_to_do(
     assert evalvar("run", world)[1].startswith("toy: 7 trials done")
 
 
+@pytest.mark.parametrize(("backend", "ended"), [(FAKE, 0), ("fakes:RaisingBackend", 5)])
+def test_quickstart_shows_noise_and_writes_a_page(
+    evalvar, world, without_models, monkeypatch, backend, ended
+):
+    without_models.backend = backend
+    monkeypatch.setattr(cli, "build", lambda: None)
+    monkeypatch.setattr(cli, "_zoo", lambda: world.parent / "runs")
+    status, out, err = evalvar("quickstart", "--into", "here/s")
+
+    assert status == ended
+    assert "zoo_facts_cloze" in out
+    assert out.endswith("report: reports/quickstart.html\n")
+    assert Path("reports/quickstart.html").stat().st_size > 10**6
+    assert set(Store("here/s").trials()["suite"].to_pylist()) == {"quickstart"}
+    assert ("failed: " in err) == (ended == 5)
+
+
+def test_doctor_fails_only_where_something_needed_is_missing(evalvar, monkeypatch):
+    assert evalvar("doctor")[0] == 0
+
+    monkeypatch.setattr("harness.doctor.BASE", ("no-such-package",))
+    status, out, _ = evalvar("doctor")
+    assert status == 2
+    assert "no-such-package" in out
+
+
 def test_cautions_of_a_plan_are_notes_on_standard_error(evalvar, world, without_models):
     world.write_text(SUITE + "fewshot_seeds: [1, 2]\n")
     status, out, err = evalvar("plan", world, "--json")
