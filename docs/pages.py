@@ -48,7 +48,7 @@ def _section(path: str, command: Any) -> Iterator[str]:
     if arguments or options:
         yield ""
     if command.epilog:
-        yield from ("```console", command.epilog.replace("Example: ", "$ "), "```", "")
+        yield from ("```sh", command.epilog.removeprefix("Example: "), "```", "")
 
 
 def _spelling(option: Any) -> str:

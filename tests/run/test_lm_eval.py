@@ -272,6 +272,25 @@ def test_edited_data_with_its_old_time_is_read_anew(tmp_path):
     assert "ran" in backend.tasks.load(request).eval_docs[0]["question"]
 
 
+def test_two_models_of_one_name_are_not_mixed_up(tmp_path):
+    """Other weights under the old path and name are answered by themselves."""
+    from harness.store import Store
+
+    path = make_world(tmp_path, seeds=(0,), steps=(10,))
+    path.write_text(path.read_text().split("tasks:\n")[0] + "tasks: [toy_cloze]\n")
+    answers = []
+    for seed in (1, 2):
+        make_checkpoint(tmp_path / "runs/toy/seed0/step10", seed=seed)
+        plan, _ = run_suite(path, tmp_path / "store")
+        (trial,) = plan.trials
+        rows = Store(tmp_path / "store").responses()
+        rows = rows[rows.trial_id == trial.trial_id].sort_values("item_index")
+        theirs = lm_evals_samples(tmp_path, "toy_cloze")
+        answers.append([row.tolist() for row in rows.choice_logprobs])
+        assert answers[-1] == [[r[0][0] for r in one["resps"]] for one in theirs]
+    assert answers[0] != answers[1]
+
+
 def test_moved_tasks_are_the_same_tasks(tmp_path):
     make_tasks(tmp_path / "here/tasks")
     make_tasks(tmp_path / "there/tasks")
@@ -311,6 +330,22 @@ def test_a_task_that_cannot_be_is_refused(world, changes, code):
 
     assert caught.value.code == code
     assert "toy_cloze" in str(caught.value) or "cloze" in str(caught.value) or code
+
+
+@pytest.mark.parametrize("function", ["majority_vote", "take_first_k"])
+def test_filters_over_repeats_are_refused(world, function):
+    """Each answer is scored by itself, so a vote among them would be none."""
+    body = json.loads((world / "tasks/toy_sampled.yaml").read_text())
+    body["task"] = f"toy_{function}"
+    step = {"function": function} | ({"k": 2} if function == "take_first_k" else {})
+    body["filter_list"] = [{"name": "several", "filter": [step]}]
+    (world / f"tasks/toy_{function}.yaml").write_text(json.dumps(body))
+    backend, request = loaded(world, f"toy_{function}")
+    with pytest.raises(SuiteError) as caught:
+        backend.describe([request])
+
+    assert caught.value.code == "filter-over-repeats"
+    assert function in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["unsafe_code", "trust_remote_code"])
