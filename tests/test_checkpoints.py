@@ -92,6 +92,13 @@ def test_any_folder_name_will_do(find, tmp_path, name):
     assert [c.location for c in found] == [str(tmp_path / name / "step1")] * 2
 
 
+def test_only_fields_are_wild(find, tmp_path):
+    runs(tmp_path, "1[ab]*", "2a*", "2a", "3[ab]", "4[ab]*c")
+
+    assert spots(find({"pattern": "{step}[ab]*", "model": "m"})) == [("m", None, 1)]
+    assert spots(find({"pattern": "{step}[ab]", "model": "m"})) == [("m", None, 3)]
+
+
 def test_paths_may_be_relative_absolute_or_from_home(find, tmp_path, monkeypatch):
     runs(tmp_path, "home/runs/step1", "suites/step1")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -441,6 +448,11 @@ def test_a_folder_that_lacks_a_file_is_no_checkpoint(
         ({"folder": "~nobody-has-it/a"}, "checkpoint-missing", "no such folder"),
         ({"folder": "a", "gguf_file": "q.gguf"}, "not-a-checkpoint", "has no q.gguf"),
         ({"folder": "a", "tokenizer": "b"}, "tokenizer-missing", "b: there is no tok"),
+        (
+            {"folder": "g", "gguf_file": "q.gguf", "tokenizer": "b"},
+            "tokenizer-missing",
+            "b: there is no tok",
+        ),
         ({"folder": "g"}, "not-a-checkpoint", "such as q.gguf"),
     ],
 )
