@@ -214,17 +214,17 @@ def last_step(scores: Floats) -> tuple[int, tuple[Caution, ...]]:
 def signal_to_noise(
     last: Floats,
     *,
-    above: float = 0.0,
+    above: float | None = None,
     ddof: int = 1,
     confidence_level: float = 0.95,
     quantity: str = "snr",
 ) -> Estimate:
     """Return the mean over seeds divided by the standard deviation over seeds.
 
-    ``(mean - above) / SD`` of the seeds at one checkpoint. With ``above = 0`` it
-    is the paper's, by magnitude, since log-likelihoods are negative; it moves when
-    a constant is added to all scores, so that a benchmark at chance looks good.
-    With `above` at the chance level it does not, and its sign is kept.
+    ``|mean| / SD`` of the seeds at one checkpoint, the paper's; by magnitude, since
+    log-likelihoods are negative. It moves when a constant is added to all scores, so
+    that a benchmark at chance looks good. ``(mean - above) / SD``, with `above` at the
+    chance level, does not, and its sign is kept.
 
     The interval is exact for normal seeds: ``sqrt(n) (mean - above) / SD`` follows a
     noncentral t distribution with n - 1 degrees of freedom, inverted in its
@@ -234,8 +234,8 @@ def signal_to_noise(
     ----------
     last : ndarray, shape (n_seeds,)
         Scores at the last checkpoint; ``nan`` where not evaluated.
-    above : float
-        What to measure the signal from; ``nan`` where there is no such level.
+    above : float, optional
+        Chance level to measure the signal from; ``nan`` where there is none.
 
     Notes
     -----
@@ -248,10 +248,10 @@ def signal_to_noise(
     _check_ddof(ddof)
     values = last[~np.isnan(last)]
     n = len(values)
-    origin = "mean" if above == 0 else "(mean - chance)"
-    method = f"{origin} / SD over seeds at the last checkpoint (ddof={ddof})"
+    signal_name = "mean" if above is None else "(mean - chance)"
+    method = f"{signal_name} / SD over seeds at the last checkpoint (ddof={ddof})"
     reason: tuple[str, str] | None = None
-    if math.isnan(above):
+    if above is not None and math.isnan(above):
         reason = "no-chance-level", "this metric has no score of a guesser"
     elif n < 2:
         reason = (
@@ -266,9 +266,8 @@ def signal_to_noise(
         )
     if reason is not None:
         return undefined(quantity, n=n, method=method, code=reason[0], text=reason[1])
-    signal = float(values.mean() - above)
-    if above == 0:
-        signal = abs(signal)
+    mean = float(values.mean())
+    signal = abs(mean) if above is None else mean - above
     return Estimate(
         quantity=quantity,
         value=signal / float(values.std(ddof=ddof)),

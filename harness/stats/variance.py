@@ -450,7 +450,7 @@ def _metric_variance(
     def with_cautions(estimate: Estimate, *more: Caution) -> Estimate:
         return replace(estimate, cautions=(*estimate.cautions, *more, *cautions))
 
-    def ratio(quantity: str, above: float) -> Estimate:
+    def ratio(quantity: str, above: float | None) -> Estimate:
         return signal_to_noise(
             last,
             above=above,
@@ -467,7 +467,7 @@ def _metric_variance(
         seed_sd=with_cautions(
             seed_sd(scores, ddof=options.ddof, confidence_level=level)
         ),
-        snr=with_cautions(ratio("snr", 0.0), *last_cautions),
+        snr=with_cautions(ratio("snr", None), *last_cautions),
         snr_above_chance=with_cautions(
             ratio("snr_above_chance", chance), *last_cautions
         ),
