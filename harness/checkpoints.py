@@ -35,6 +35,9 @@ WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.gguf")
 SETTINGS = ("config.json", "generation_config.json")
 """Small files that change answers together with the weights."""
 
+CODE = "*.py"
+"""A model's own code, which runs where the suite allows it by name."""
+
 TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -246,6 +249,7 @@ def _from_folder(
 ) -> Checkpoint:
     weights = [folder / gguf_file] if gguf_file else _weight_files(folder)
     settings = [folder / name for name in SETTINGS if (folder / name).is_file()]
+    settings += sorted(folder.glob(CODE))
     if not weights or not all(file.is_file() for file in weights):
         raise CheckpointError(
             f"{folder}: not a checkpoint, it has no {gguf_file or 'weights'} "
@@ -421,7 +425,7 @@ def _cached(repository: str, revision: str) -> Path:
                 repository,
                 revision=revision,
                 local_files_only=True,
-                allow_patterns=[*SETTINGS, *TOKENIZER],
+                allow_patterns=[*SETTINGS, *TOKENIZER, CODE],
             )
         )
 
@@ -432,7 +436,7 @@ def _download(repository: str, commit: str) -> Path:
 
     with _hub_errors(repository, commit):
         names = HfApi().list_repo_files(repository, revision=commit)
-        wanted = [*_preferred(names), *SETTINGS, *TOKENIZER, "*.index.json"]
+        wanted = [*_preferred(names), *SETTINGS, *TOKENIZER, CODE, "*.index.json"]
         return Path(
             snapshot_download(repository, revision=commit, allow_patterns=wanted)
         )
@@ -479,6 +483,7 @@ def _remote(
         # By its name, so that the cache notes which commit the name stands for.
         config = small(SETTINGS[:1], revision)
         settings, tokens = small(SETTINGS), small(TOKENIZER)
+        settings += small(sorted(n for n in sizes if _is_at_root(n, CODE)))
     if not weights or not config or not _has_vocabulary(tokens):
         raise CheckpointError(
             f"{repository} at {revision}: no weights, config.json or tokenizer there",
@@ -499,10 +504,14 @@ def _remote(
 
 def _preferred(names: list[str]) -> list[str]:
     for pattern in WEIGHTS:
-        chosen = sorted(n for n in names if Path(n).match(pattern) and "/" not in n)
+        chosen = sorted(n for n in names if _is_at_root(n, pattern))
         if chosen:
             return chosen
     return []
+
+
+def _is_at_root(name: str, pattern: str) -> bool:
+    return "/" not in name and Path(name).match(pattern)
 
 
 def _hub_sha256(sibling: Any) -> str:

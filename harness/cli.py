@@ -161,7 +161,7 @@ def run(
 )
 def quickstart(
     into: Annotated[
-        Path, typer.Option(help="Folder of the store; the report goes beside it.")
+        Path, typer.Option(help="Folder of the store; the page goes to reports/.")
     ] = Path("results/quickstart"),
     workers: WorkersOption = None,
 ) -> None:
@@ -169,8 +169,9 @@ def quickstart(
     build()
     made = _make_plan(_packaged_suite("quickstart.yaml"), str(into))[1]
     result = _run(made, str(into), workers, None)
-    if result.n_failed:
-        _say_errors(result)
+    _say_errors(result)
+    if result.n_failed == len(made.trials):
+        raise typer.Exit(INCOMPLETE)
     variance(str(into))
     report(str(into), Path("reports") / "quickstart.html")
     if result.n_failed:
@@ -183,7 +184,8 @@ def build(
         Path | None, typer.Option(help="Folder; the user's cache if absent.")
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Models trained at once.")
+        int | None,
+        typer.Option(min=1, help="Models trained at once; one per core if absent."),
     ] = None,
 ) -> None:
     """Train the zoo's checkpoints and write its tasks; does only what is missing."""
@@ -192,7 +194,7 @@ def build(
 
     root = into or default_root()
     with display("training the zoo") as shown:
-        build_zoo(QUICKSTART, root, processes=processes or 2, progress=shown.advance)
+        build_zoo(QUICKSTART, root, processes=processes, progress=shown.advance)
     print(f"zoo: {root}", file=sys.stderr)
 
 

@@ -44,6 +44,10 @@ class PlainDisplay:
         self.began = time.monotonic()
         self.shown_at = self.began
         self.shown_step = 0
+        self.first: tuple[float, float] | None = None
+        """When the first of the work was done, and which share it was.
+
+        What came before, such as starting Ray, says nothing of the pace."""
 
     def __enter__(self) -> PlainDisplay:
         print(f"{self.title} …", file=sys.stderr, flush=True)
@@ -55,18 +59,27 @@ class PlainDisplay:
     def advance(self, done: float, total: float, what: str) -> None:
         """Print a line if the last one is old or far enough behind."""
         share, now = done / total if total else 1.0, time.monotonic()
+        if self.first is None and share > 0:
+            self.first = now, share
         # Not a difference of shares: 0.3 - 0.2 is less than 0.1.
         step = int(PLAIN_STEPS * done // total) if total else PLAIN_STEPS
         if step <= self.shown_step and now - self.shown_at < PLAIN_SECONDS:
             return
         self.shown_at, self.shown_step = now, step
-        spent = now - self.began
-        left = f", about {spent / share - spent:.0f} s left" if 0 < share < 1 else ""
         print(
-            f"{self.title}: {share:4.0%}  {what}  ({spent:.0f} s{left})",
+            f"{self.title}: {share:4.0%}  {what}  "
+            f"({now - self.began:.0f} s{self._left(share, now)})",
             file=sys.stderr,
             flush=True,
         )
+
+    def _left(self, share: float, now: float) -> str:
+        if self.first is None or share >= 1:
+            return ""
+        since, of = self.first
+        if share == of:
+            return ""
+        return f", about {(now - since) / (share - of) * (1 - share):.0f} s left"
 
 
 class RichDisplay:

@@ -323,7 +323,7 @@ def load_suite(path: Path) -> Suite:
     except FileNotFoundError:
         raise SuiteError(
             f"{path}: there is no such suite file; "
-            "`evalvar quickstart --write` writes one to start from",
+            "give the path of a YAML file that names checkpoints and tasks",
             code="suite-missing",
         ) from None
     except OSError as error:
@@ -375,8 +375,8 @@ def suite_schema() -> dict[str, Any]:
     # The kinds exclude each other; editors explain a mistake better with anyOf.
     kinds = schema["properties"]["checkpoints"]["items"]
     kinds["anyOf"] = kinds.pop("oneOf")
-    text = _with_definitions(schema)
-    return {"$schema": SCHEMA_DRAFT, "title": "evalvar suite", **text}
+    head = {"$schema": SCHEMA_DRAFT, "title": "evalvar suite"}
+    return {**head, **_with_definitions(schema), **head}
 
 
 def _with_definitions(node: Any) -> Any:

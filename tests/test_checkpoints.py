@@ -297,6 +297,7 @@ def test_a_moved_folder_is_the_same(one, tmp_path):
         ("model.safetensors", "weights"),
         ("config.json", "weights"),
         ("generation_config.json", "weights"),
+        ("modeling_own.py", "weights"),
         ("tokenizer.json", "tokenizer"),
         ("tokenizer_config.json", "tokenizer"),
         ("chat_template.jinja", "tokenizer"),
@@ -787,6 +788,7 @@ def published(hub, tmp_path):
     folder = make_files(tmp_path / "published")
     (folder / "generation_config.json").write_text("{}")
     (folder / "README.md").write_text("about it")
+    (folder / "modeling_own.py").write_text("its own code")
     for revision in ("main", COMMIT):
         hub.revisions["org/m", revision] = folder, COMMIT
     return folder
@@ -819,6 +821,7 @@ def test_a_plan_stays_the_same_before_and_after_the_download(client, hub, publis
         "config.json",
         "generation_config.json",
         "model.safetensors",
+        "modeling_own.py",
         "tokenizer.json",
     ]
 

@@ -66,11 +66,17 @@ def test_a_line_comes_after_half_a_minute_without_a_tenth(capsys, clock):
 
 
 def test_a_line_says_how_long_it_took_and_will_take(capsys, clock):
+    """By the pace since the first of it was done: starting is no work."""
     with PlainDisplay("evaluating") as shown:
-        clock.now += 30
-        shown.advance(1, 4, "one")
+        shown.advance(0, 4, "starting")
+        for what, seconds in (("one", 40), ("two", 10)):
+            clock.now += seconds
+            shown.advance(1 if what == "one" else 2, 4, what)
 
-    assert lines(capsys)[-1] == "evaluating:  25%  one  (30 s, about 90 s left)"
+    assert lines(capsys)[-2:] == [
+        "evaluating:  25%  one  (40 s)",
+        "evaluating:  50%  two  (50 s, about 20 s left)",
+    ]
 
 
 @pytest.mark.parametrize(("done", "total", "n"), [(0, 0, 1), (0, 10, 0), (10, 10, 1)])

@@ -454,7 +454,7 @@ def test_a_suite_is_a_mapping(complaint, text, held):
 
 
 def test_no_file_and_no_file_but_a_folder(tmp_path):
-    with pytest.raises(SuiteError, match="evalvar quickstart --write") as missing:
+    with pytest.raises(SuiteError, match="YAML file that names checkpoints") as missing:
         load_suite(tmp_path / "none.yaml")
     with pytest.raises(
         SuiteError, match=r": cannot be read: Is a directory$"

@@ -184,7 +184,7 @@ def build_zoo(
     spec: ZooSpec = QUICKSTART,
     root: Path | None = None,
     *,
-    processes: int = 2,
+    processes: int | None = None,
     progress: Progress | None = None,
 ) -> Zoo:
     """Build what is missing of the zoo in `root`, by default in the user's cache.
@@ -194,8 +194,8 @@ def build_zoo(
 
     Parameters
     ----------
-    processes : int
-        Training runs at once; each uses one thread.
+    processes : int, optional
+        Training runs at once, each with one thread; as many as cores if absent.
     progress : callable, optional
         Called with (checkpoints done, checkpoints in all, what is being done).
 
@@ -218,7 +218,7 @@ def build_zoo(
             _check_extra()
             root.mkdir(parents=True, exist_ok=True)
             with _alone(root, wait=lambda: report(0, total, "waiting for a build")):
-                _build(zoo, processes, report)
+                _build(zoo, processes or len(os.sched_getaffinity(0)), report)
     except OSError as error:
         raise RunError(
             f"{root}: the zoo could not be written: {error.strerror or error}",
