@@ -67,7 +67,7 @@ def seed_sd(
             n=n,
             method=method,
             code="one-seed",
-            text="needs at least 2 training seeds at one step, has 1",
+            text=_too_few_seeds(len(scores), 1, "one step"),
         )
     table = scores[:, usable]
     if not np.any(_spread(ties[:, usable], axis=0) > 0):
@@ -256,7 +256,7 @@ def signal_to_noise(
     elif n < 2:
         reason = (
             "one-seed",
-            f"needs at least 2 training seeds at the last step, has {n}",
+            _too_few_seeds(len(last), n, "the last step"),
         )
     elif np.ptp(_ties_made_equal(values)) == 0:
         reason = (
@@ -278,6 +278,12 @@ def signal_to_noise(
         n=n,
         method=f"{method}; noncentral t interval",
     )
+
+
+def _too_few_seeds(n_seeds: int, n_there: int, where: str) -> str:
+    # With one seed in all there is one thing to say, whatever was asked.
+    place = f" at {where}" if n_seeds > 1 else ""
+    return f"needs at least 2 training seeds{place}, has {n_there}"
 
 
 def _check_ddof(ddof: int) -> None:

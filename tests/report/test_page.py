@@ -155,7 +155,7 @@ def test_partial_and_failed_are_badges(zoo_html):
 def test_an_undefined_number_is_a_dash_with_its_reason(little):
     html = page.render(little)
 
-    assert "needs at least 2 training seeds at one step, has 1" in html
+    assert "needs at least 2 training seeds, has 1" in html
     assert ">nan<" not in html.lower()
     assert 'data-value="nan"' not in html.lower()
 

@@ -290,3 +290,11 @@ def test_bad_options_are_refused(call, code):
         call()
 
     assert caught.value.code == code
+
+
+def test_one_seed_in_all_is_one_caution():
+    one, two = np.array([[0.1, 0.2]]), np.array([[0.1, nan], [nan, 0.2]])
+
+    assert seed_sd(one).cautions == signal_to_noise(one[:, -1]).cautions
+    assert "at one step" in seed_sd(two).cautions[0].text
+    assert "at the last step" in signal_to_noise(two[:, -1]).cautions[0].text
