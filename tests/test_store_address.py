@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-import pyarrow as pa
 import pytest
+from fakes import run_fake
 
 from harness.errors import HarnessError
-from harness.frames import RESPONSES, TRIALS
 from harness.store import Store
 
 pytest.importorskip("moto")
@@ -66,42 +65,16 @@ def bucket():
     server.wait(PATIENCE)
 
 
-def attempt(name: str, n_items: int = 3) -> tuple[pa.Table, pa.Table]:
-    """One done attempt at the trial called `name`, and its responses."""
-    trial: dict[str, object] = {
-        field.name: {"string": "", "bool": False}.get(str(field.type), 0)
-        for field in TRIALS
-        if not field.nullable
-    }
-    trial |= {"attempt_id": name, "trial_id": name, "status": "done", "repeats": 1}
-    trial["n_items"] = n_items
-    rows = [
-        {
-            "attempt_id": name,
-            "trial_id": name,
-            "item_id": f"item {index}",
-            "item_index": index,
-            "repeat": 0,
-            "status": "ok",
-        }
-        for index in range(n_items)
-    ]
-    return (
-        pa.Table.from_pylist([trial], schema=TRIALS),
-        pa.Table.from_pylist(rows, schema=RESPONSES),
-    )
-
-
-def write_some(address: str, writer: int, n: int) -> None:
-    store = Store.create(address)
-    for index in range(n):
-        trial, responses = attempt(f"{writer}-{index}")
-        store.append(trial, [responses])
+WRITER = """
+import sys
+from fakes import run_fake
+run_fake(sys.argv[1], seeds=[int(sys.argv[2])], steps=range(5))
+"""
 
 
 def test_a_store_at_an_address_is_a_store(bucket, tmp_path):
     for place in (f"{bucket}/one", tmp_path / "one"):
-        write_some(str(place), writer=0, n=2)
+        run_fake(place)
     there, here = Store(f"{bucket}/one"), Store(tmp_path / "one")
 
     assert there.info().content_digest == here.info().content_digest
@@ -111,24 +84,21 @@ def test_a_store_at_an_address_is_a_store(bucket, tmp_path):
     assert there.info().content_digest == here.info().content_digest
 
 
-def test_several_writers_at_one_address_lose_nothing(bucket):
-    address = f"{bucket}/several"
-    context = multiprocessing.get_context("spawn")
+def test_several_writers_at_one_address_lose_nothing(bucket, tmp_path):
+    address, seeds = f"{bucket}/several", (0, 1, 2)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     writers = [
-        context.Process(target=write_some, args=(address, writer, 5))
-        for writer in range(3)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, address, str(seed)], env=environment
+        )
+        for seed in seeds
     ]
-    for process in writers:
-        process.start()
-    for process in writers:
-        process.join(PATIENCE)
+    assert [writer.wait(PATIENCE) for writer in writers] == [0, 0, 0]
 
-    assert [process.exitcode for process in writers] == [0, 0, 0]
-    store = Store(address)
-    assert store.verify() == []
-    assert sorted(store.status()) == sorted(
-        f"{w}-{i}" for w in range(3) for i in range(5)
-    )
+    run_fake(tmp_path / "alone", seeds=seeds, steps=range(5))
+    together, alone = Store(address), Store(tmp_path / "alone")
+    assert together.verify() == []
+    assert together.info().content_digest == alone.info().content_digest
 
 
 @pytest.mark.parametrize(
