@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Workers do the work; nothing here should go before them.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # Ray hides all GPUs from workers that ask for none; the future default is to leave
 # them, which is what a CPU worker on a GPU machine should not see.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
