@@ -397,22 +397,22 @@ def _run(
     with _run_extra():
         from harness.run.pool import cluster, run_on_ray
     resources = made.suite.resources
-    execute = partial(
-        run_on_ray,
-        backend=LM_EVAL,
-        placement=placement_of(made),
-        workers=workers or resources.workers,
-        max_tries=made.suite.max_tries,
-    )
     with display("evaluating") as shown:
+        done = 0, 1  # requests finished, and in all
 
         def listen(progress: Progress) -> None:
-            shown.advance(
-                progress.requests_finished,
-                progress.requests_total,
-                trial_text(progress),
-            )
+            nonlocal done
+            done = progress.requests_finished, progress.requests_total
+            shown.advance(*done, trial_text(progress))
 
+        execute = partial(
+            run_on_ray,
+            backend=LM_EVAL,
+            placement=placement_of(made),
+            workers=workers or resources.workers,
+            max_tries=made.suite.max_tries,
+            idle=lambda what: shown.advance(*done, what),
+        )
         shown.advance(0, 1, "starting Ray")
         # Within, because Ray handles the signal in its own way when it starts.
         with cluster(ray_address), _terminated_as_interrupted():

@@ -60,6 +60,7 @@ ErrorCode = Literal[
     "weights-missing",
     "weights-not-finite",
     "worker-died",
+    "worker-not-started",
     "zoo-failed",
     "zoo-missing",
     "zoo-not-written",

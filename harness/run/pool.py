@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +36,9 @@ IN_FLIGHT = 2
 
 CONNECT_SECONDS = 10
 
+QUIET_SECONDS = 10.0
+"""After so long without an outcome, whoever waits is told what for."""
+
 OBJECT_STORE_BYTES = 256 * 2**20
 """Answers are small; Ray's own default is a third of the machine's memory."""
 
@@ -44,8 +47,13 @@ OBJECT_STORE_BYTES = 256 * 2**20
 class _Seat:
     """One worker's place: its actor, the visit it is on, its calls in order."""
 
+    visit: deque[Trial]
+    """What is left of a checkpoint's trials; seats that share it hold the same one."""
+
     actor: Any = None
-    visit: deque[Trial] = field(default_factory=deque)
+    started: Any = None
+    """Resolves once the actor is there, which a busy cluster may put off."""
+
     calls: deque[tuple[Any, Trial, datetime]] = field(default_factory=deque)
 
 
@@ -106,18 +114,26 @@ def run_on_ray(
     placement: Placement,
     workers: int | None,
     max_tries: int,
+    idle: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[Trial, Outcome, int]]:
     """Run `trials` on the connected cluster; yields each with its outcome and tries.
 
-    All trials of a checkpoint go to one worker, which loads it once. The order in
-    which outcomes arrive is not that of the trials.
+    All trials of a checkpoint go to one worker, which loads it once; to several only
+    if there are more workers than checkpoints. The order in which outcomes arrive is
+    not that of the trials.
+
+    Parameters
+    ----------
+    idle : callable, optional
+        Told what is being waited for, whenever nothing has come for a while.
 
     Raises
     ------
     InputError
         ``resources-missing``: no node of the cluster can hold one worker.
+    RunError
+        ``worker-not-started``: the machine that it was placed on lacks a package.
     """
-    visits = deque(_visits(trials))
     fits = _workers_that_fit(placement)
     if fits == 0:
         raise InputError(
@@ -126,7 +142,13 @@ def run_on_ray(
             "lower resources: in the suite",
             code="resources-missing",
         )
-    seats = [_Seat() for _ in range(min(workers or fits, fits, len(visits)))]
+    visits = _visits(trials)
+    seats = [
+        # More workers than checkpoints: several share one, each with its own copy.
+        _Seat(visit=visits[index % len(visits)])
+        for index in range(min(workers or fits, fits, len(trials)))
+    ]
+    waiting = deque(visits[len(seats) :])
     actor_class = ray.remote(
         num_cpus=placement.cpus,
         num_gpus=placement.gpus,
@@ -134,32 +156,44 @@ def run_on_ray(
         max_task_retries=0,
     )(Worker)
     tries: dict[str, int] = {}
-    for seat in seats:
+
+    def start(seat: _Seat) -> None:
         seat.actor = actor_class.remote(backend, placement)
+        seat.started = seat.actor.pid.remote()
+
+    for seat in seats:
+        start(seat)
     while True:
-        for seat in seats:
-            _fill(seat, visits)
+        _fill(seats, waiting)
         owners = {call[0]: seat for seat in seats for call in seat.calls}
         if not owners:
             return
-        ready, _ = ray.wait(list(owners), num_returns=1, timeout=None)
+        ready, _ = ray.wait(list(owners), num_returns=1, timeout=QUIET_SECONDS)
+        if not ready:
+            idle(_awaited(seats, placement))
+            continue
         seat = owners[ready[0]]
+        # Its first call, whichever is ready: a dead actor fails all of them at once.
         reference, trial, asked_at = seat.calls[0]
-        if ready[0] != reference:  # a dead actor fails all of its calls at once
-            ready = [reference]
         tries[trial.trial_id] = tries.get(trial.trial_id, 0) + 1
         try:
             outcome: Outcome = ray.get(reference)
             seat.calls.popleft()
         except RayError as error:
+            if isinstance(error, RayActorError) and error.actor_init_failed:
+                raise RunError(
+                    f"a worker cannot start where Ray placed it: {_cause(error)}; "
+                    "every machine needs the same evalvar[run]",
+                    code="worker-not-started",
+                ) from None
             outcome = worker_died(trial, _why(error), asked_at)
             # Nothing behind the dead call has run: give it all to a new worker.
-            waiting = [call[1] for call in list(seat.calls)[1:]]
+            behind = [call[1] for call in list(seat.calls)[1:]]
             seat.calls.clear()
-            seat.visit.extendleft(reversed(waiting))
+            seat.visit.extendleft(reversed(behind))
             with contextlib.suppress(RayError, ValueError):
                 ray.kill(seat.actor)
-            seat.actor = actor_class.remote(backend, placement)
+            start(seat)
         done = tries[trial.trial_id]
         failed = outcome.answers is None
         if failed and outcome.error_code in RETRIED and done < max_tries:
@@ -178,16 +212,34 @@ def _visits(trials: Sequence[Trial]) -> list[deque[Trial]]:
     return list(groups.values())
 
 
-def _fill(seat: _Seat, visits: deque[deque[Trial]]) -> None:
-    """Keep the seat's worker busy: its own visit first, then the next one."""
-    while len(seat.calls) < IN_FLIGHT:
-        if not seat.visit:
-            if not visits:
-                return
-            seat.visit = visits.popleft()
-        trial = seat.visit.popleft()
-        call = seat.actor.run.remote(trial)
-        seat.calls.append((call, trial, datetime.now(UTC)))
+def _fill(seats: Sequence[_Seat], waiting: deque[deque[Trial]]) -> None:
+    """Keep the workers busy: each with its own visit first, then with the next one."""
+    for depth in range(IN_FLIGHT):
+        for seat in seats:
+            if len(seat.calls) > depth:
+                continue
+            if not seat.visit and waiting:
+                seat.visit = waiting.popleft()
+            # The last trials of a visit that is shared are left to whoever is free.
+            n_sharing = sum(other.visit is seat.visit for other in seats)
+            if seat.visit and (depth == 0 or len(seat.visit) >= n_sharing):
+                trial = seat.visit.popleft()
+                call = seat.actor.run.remote(trial)
+                seat.calls.append((call, trial, datetime.now(UTC)))
+
+
+def _awaited(seats: Sequence[_Seat], placement: Placement) -> str:
+    """Say what a quiet spell is about: trials that take long, or a busy cluster."""
+    pending = [seat.started for seat in seats]
+    started, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
+    if not started:
+        return (
+            f"no worker has started yet; one needs {placement.cpus} CPUs and "
+            f"{placement.gpus:g} GPUs that are free"
+        )
+    under_way = [seat.calls[0][1] for seat in seats if seat.calls]
+    more = f" and {len(under_way) - 1} more" if len(under_way) > 1 else ""
+    return f"under way: {under_way[0]}{more}"
 
 
 def _workers_that_fit(placement: Placement) -> int:
@@ -210,6 +262,11 @@ def _nodes_text() -> str:
     return "; ".join(
         f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in _nodes()
     )
+
+
+def _cause(error: RayActorError) -> str:
+    """Return the last line of the traceback that an actor's start left."""
+    return str(error).strip().splitlines()[-1].strip()
 
 
 def _why(error: RayError) -> str:

@@ -17,8 +17,11 @@ import pytest
 pytest.importorskip("ray")
 pytest.importorskip("lm_eval")
 
+from fakes import FAKE, fake_plan
 from toy import make_functions, make_world, run_suite
 
+from harness.errors import RunError
+from harness.run.backend import Placement
 from harness.store import Store
 
 pytestmark = [
@@ -244,7 +247,6 @@ def test_workers_see_their_own_gpu(two_nodes):
     import ray
 
     from harness.run import pool
-    from harness.run.backend import Placement
 
     with pool.cluster(two_nodes):
         assert pool._workers_that_fit(Placement(gpus=0.5)) == 1  # its node has one CPU
@@ -255,6 +257,69 @@ def test_workers_see_their_own_gpu(two_nodes):
             return os.environ.get("CUDA_VISIBLE_DEVICES"), ray.get_gpu_ids()
 
         assert ray.get(seen.remote(), timeout=PATIENCE) == ("0", [0])
+
+
+def run_fakes(plan=None, backend: str = FAKE, **options):
+    """Run a fake plan, by default of eight trials, on the connected cluster."""
+    from harness.run.pool import run_on_ray
+
+    trials = (plan or fake_plan()).trials
+    return trials, run_on_ray(
+        trials,
+        backend=backend,
+        placement=Placement(),
+        workers=None,
+        max_tries=2,
+        **options,
+    )
+
+
+def test_more_workers_than_checkpoints_share_them(two_nodes):
+    from harness.run import pool
+
+    plan = fake_plan(seeds=(0,), steps=(0,), tasks=("t1", "t2", "t3"))
+    with pool.cluster(two_nodes):
+        trials, outcomes = run_fakes(plan)
+        came = list(outcomes)
+
+    assert {trial.trial_id for trial, *_ in came} == {t.trial_id for t in trials}
+    assert len({outcome.pid for _, outcome, _ in came}) == 2
+
+
+def test_a_busy_cluster_is_waited_for_and_said(two_nodes, monkeypatch):
+    import ray
+
+    from harness.run import pool
+
+    monkeypatch.setattr(pool, "QUIET_SECONDS", 0.2)
+    told: list[str] = []
+    with pool.cluster(two_nodes):
+
+        @ray.remote(num_cpus=1)
+        def hold() -> None:
+            time.sleep(3)
+
+        held = [hold.remote() for _ in range(2)]
+        time.sleep(1)
+        trials, outcomes = run_fakes(idle=told.append)
+        came = list(outcomes)
+        ray.get(held)
+
+    assert {trial.trial_id for trial, *_ in came} == {t.trial_id for t in trials}
+    assert all(outcome.answers is not None for _, outcome, _ in came)
+    waiting = "no worker has started yet; one needs 1 CPUs and 0 GPUs that are free"
+    assert told[0] == waiting
+
+
+def test_workers_that_cannot_start_end_the_run(two_nodes):
+    """As where a machine of the cluster lacks a package; no trial is to blame."""
+    from harness.run import pool
+
+    with pool.cluster(two_nodes), pytest.raises(RunError) as caught:
+        list(run_fakes(backend="not_installed_there:Backend")[1])
+
+    assert caught.value.code == "worker-not-started"
+    assert "No module named 'not_installed_there'" in str(caught.value)
 
 
 def test_an_unreachable_cluster_is_one_line(world, tmp_path):
