@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,9 @@ LM_EVAL = "harness.run.lm_eval:LMEvalBackend"
 COMMIT_SECONDS = 2.0
 """Finished trials wait at most this long for a commit that takes several."""
 
-Execute = Callable[[Sequence[Trial]], Iterator[tuple[Trial, Outcome, int]]]
+Execute = Callable[[Sequence[Trial]], Iterator[tuple[Trial, Outcome, int] | None]]
+"""Yields each trial with its outcome and tries, or now and then ``None``: a moment in
+which nothing came, and what is finished can be committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,9 @@ class _Batch:
 
     def add(self, trial: Trial, outcome: Outcome, tries: int) -> None:
         self.finished.append((trial, outcome, tries))
+        self.commit_if_due()
+
+    def commit_if_due(self) -> None:
         if time.monotonic() - self.committed_at >= COMMIT_SECONDS:
             self.commit()
 
@@ -152,7 +158,11 @@ def sweep(
     batch = _Batch(plan, store)
     n_finished = 0
     try:
-        for trial, outcome, tries in execute(remaining):
+        for came in execute(remaining):
+            if came is None:
+                batch.commit_if_due()
+                continue
+            trial, outcome, tries = came
             batch.add(trial, outcome, tries)
             n_finished += 1
             requests_finished += n_requests(trial)
@@ -217,6 +227,9 @@ def _trial_row(
         "template": request.template.name,
         "formulation": info.formulation,
         "num_fewshot": info.num_fewshot,
+        "generation": json.dumps(dict(request.generation), sort_keys=True)
+        if request.generation
+        else "",
         "fewshot_seed": trial.fewshot_seed,
         "sample_seed": trial.sample_seed,
         "repeats": trial.repeats,

@@ -1,5 +1,7 @@
 """A plan is carried out: what is committed, told and left for the next time."""
 
+import time
+
 import pytest
 from fakes import N_ITEMS, fake_plan, here, outcome, run_fake
 
@@ -101,6 +103,21 @@ def test_commits_come_by_time(tmp_path, monkeypatch, seconds, n_commits):
     logs = list((tmp_path / "s/trials/_delta_log").glob("*.json"))
     assert len(logs) == 1 + n_commits
     assert len(list((tmp_path / "s/responses").glob("*.parquet"))) == n_commits
+
+
+def test_what_is_finished_is_committed_while_nothing_comes(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness.sweep, "COMMIT_SECONDS", 0.05)
+    store, plan, seen = Store.create(tmp_path / "s"), fake_plan(), []
+
+    def execute(trials):
+        yield trials[0], outcome(trials[0]), 1
+        yield None
+        time.sleep(0.06)
+        yield None
+        seen.append(len(store.status()))
+
+    sweep(plan, store, execute)
+    assert seen == [1]
 
 
 def test_failed_trials_are_stored_with_their_error_and_tried_again(tmp_path):

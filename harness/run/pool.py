@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,10 +36,16 @@ from harness.run.worker import RETRIED, Outcome, Worker, worker_died
 IN_FLIGHT = 2
 """Calls per worker: one that runs and one that waits behind it."""
 
-CONNECT_SECONDS = 10
+START_TRIES = 3
+"""How often in a row a worker may die while it starts, before the run ends."""
+
+TICK_SECONDS = 0.5
+"""After so long without an outcome, the sweep gets a moment to commit."""
 
 QUIET_SECONDS = 10.0
 """After so long without an outcome, whoever waits is told what for."""
+
+CONNECT_SECONDS = 10
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """Answers are small; Ray's own default is a third of the machine's memory."""
@@ -47,14 +55,21 @@ OBJECT_STORE_BYTES = 256 * 2**20
 class _Seat:
     """One worker's place: its actor, the visit it is on, its calls in order."""
 
-    visit: deque[Trial]
+    actor: Any = None
+    starting: Any = None
+    """Resolves once the actor is there, which a busy cluster may put off; then None."""
+
+    visit: deque[Trial] = field(default_factory=deque)
     """What is left of a checkpoint's trials; seats that share it hold the same one."""
 
-    actor: Any = None
-    started: Any = None
-    """Resolves once the actor is there, which a busy cluster may put off."""
-
     calls: deque[tuple[Any, Trial, datetime]] = field(default_factory=deque)
+
+    @property
+    def awaited(self) -> list[Any]:
+        """What Ray may answer next: that the actor started, or its calls."""
+        if self.starting is not None:
+            return [self.starting]
+        return [call for call, _, _ in self.calls]
 
 
 @contextlib.contextmanager
@@ -115,12 +130,12 @@ def run_on_ray(
     workers: int | None,
     max_tries: int,
     idle: Callable[[str], None] = lambda _: None,
-) -> Iterator[tuple[Trial, Outcome, int]]:
+) -> Iterator[tuple[Trial, Outcome, int] | None]:
     """Run `trials` on the connected cluster; yields each with its outcome and tries.
 
     All trials of a checkpoint go to one worker, which loads it once; to several only
     if there are more workers than checkpoints. The order in which outcomes arrive is
-    not that of the trials.
+    not that of the trials. ``None`` is yielded while nothing comes.
 
     Parameters
     ----------
@@ -142,37 +157,45 @@ def run_on_ray(
             "lower resources: in the suite",
             code="resources-missing",
         )
-    visits = _visits(trials)
-    seats = [
-        # More workers than checkpoints: several share one, each with its own copy.
-        _Seat(visit=visits[index % len(visits)])
-        for index in range(min(workers or fits, fits, len(trials)))
-    ]
-    waiting = deque(visits[len(seats) :])
     actor_class = ray.remote(
         num_cpus=placement.cpus,
         num_gpus=placement.gpus,
         max_restarts=0,
         max_task_retries=0,
     )(Worker)
-    tries: dict[str, int] = {}
 
     def start(seat: _Seat) -> None:
         seat.actor = actor_class.remote(backend, placement)
-        seat.started = seat.actor.pid.remote()
+        seat.starting = seat.actor.pid.remote()
 
+    visits = deque(_visits(trials))
+    seats = [_Seat() for _ in range(min(workers or fits, fits, len(trials)))]
+    may_share = len(seats) > len(visits)
     for seat in seats:
         start(seat)
-    while True:
-        _fill(seats, waiting)
-        owners = {call[0]: seat for seat in seats for call in seat.calls}
-        if not owners:
-            return
-        ready, _ = ray.wait(list(owners), num_returns=1, timeout=QUIET_SECONDS)
+    tries: dict[str, int] = {}
+    n_left, n_dead_starts, heard_at = len(trials), 0, time.monotonic()
+    while n_left:
+        _fill(seats, visits, may_share=may_share)
+        owners = {reference: seat for seat in seats for reference in seat.awaited}
+        ready, _ = ray.wait(list(owners), num_returns=1, timeout=TICK_SECONDS)
         if not ready:
-            idle(_awaited(seats, placement))
+            if time.monotonic() - heard_at >= QUIET_SECONDS:
+                idle(_awaited(seats, placement))
+                heard_at = time.monotonic()
+            yield None
             continue
+        heard_at = time.monotonic()
         seat = owners[ready[0]]
+        if seat.starting is not None:
+            try:
+                ray.get(seat.starting)
+                seat.starting, n_dead_starts = None, 0
+            except RayError as error:
+                n_dead_starts += 1
+                _refuse_to_start(error, n_dead_starts)
+                start(seat)
+            continue
         # Its first call, whichever is ready: a dead actor fails all of them at once.
         reference, trial, asked_at = seat.calls[0]
         tries[trial.trial_id] = tries.get(trial.trial_id, 0) + 1
@@ -180,12 +203,6 @@ def run_on_ray(
             outcome: Outcome = ray.get(reference)
             seat.calls.popleft()
         except RayError as error:
-            if isinstance(error, RayActorError) and error.actor_init_failed:
-                raise RunError(
-                    f"a worker cannot start where Ray placed it: {_cause(error)}; "
-                    "every machine needs the same evalvar[run]",
-                    code="worker-not-started",
-                ) from None
             outcome = worker_died(trial, _why(error), asked_at)
             # Nothing behind the dead call has run: give it all to a new worker.
             behind = [call[1] for call in list(seat.calls)[1:]]
@@ -199,6 +216,7 @@ def run_on_ray(
         if failed and outcome.error_code in RETRIED and done < max_tries:
             seat.visit.appendleft(trial)
             continue
+        n_left -= 1
         yield trial, outcome, done
 
 
@@ -212,14 +230,25 @@ def _visits(trials: Sequence[Trial]) -> list[deque[Trial]]:
     return list(groups.values())
 
 
-def _fill(seats: Sequence[_Seat], waiting: deque[deque[Trial]]) -> None:
-    """Keep the workers busy: each with its own visit first, then with the next one."""
+def _fill(
+    seats: Sequence[_Seat], visits: deque[deque[Trial]], *, may_share: bool
+) -> None:
+    """Keep the workers that are there busy: each with its own visit, then the next."""
+    for seat in seats:
+        if seat.starting is not None and seat.visit:
+            # What a dead worker left is for whoever is free first.
+            if not any(other.visit is seat.visit for other in seats if other != seat):
+                visits.appendleft(seat.visit)
+            seat.visit = deque()
+    there = [seat for seat in seats if seat.starting is None]
     for depth in range(IN_FLIGHT):
-        for seat in seats:
+        for seat in there:
             if len(seat.calls) > depth:
                 continue
-            if not seat.visit and waiting:
-                seat.visit = waiting.popleft()
+            if not seat.visit and visits:
+                seat.visit = visits.popleft()
+            elif not seat.visit and may_share:
+                seat.visit = max((other.visit for other in seats), key=len)
             # The last trials of a visit that is shared are left to whoever is free.
             n_sharing = sum(other.visit is seat.visit for other in seats)
             if seat.visit and (depth == 0 or len(seat.visit) >= n_sharing):
@@ -230,28 +259,46 @@ def _fill(seats: Sequence[_Seat], waiting: deque[deque[Trial]]) -> None:
 
 def _awaited(seats: Sequence[_Seat], placement: Placement) -> str:
     """Say what a quiet spell is about: trials that take long, or a busy cluster."""
-    pending = [seat.started for seat in seats]
-    started, _ = ray.wait(pending, num_returns=len(pending), timeout=0)
-    if not started:
+    under_way = [seat.calls[0][1] for seat in seats if seat.calls]
+    if not under_way:
         return (
             f"no worker has started yet; one needs {placement.cpus} CPUs and "
             f"{placement.gpus:g} GPUs that are free"
         )
-    under_way = [seat.calls[0][1] for seat in seats if seat.calls]
     more = f" and {len(under_way) - 1} more" if len(under_way) > 1 else ""
     return f"under way: {under_way[0]}{more}"
 
 
+def _refuse_to_start(error: RayError, n_dead_starts: int) -> None:
+    """Give up on workers that raise while they start, or die of it again and again."""
+    raised = isinstance(error, RayActorError) and error.actor_init_failed
+    if not raised and n_dead_starts < START_TRIES:
+        return
+    reason = str(error).strip().splitlines()[-1].strip() if raised else _why(error)
+    raise RunError(
+        f"a worker cannot start where Ray placed it: {reason}; "
+        "every machine needs memory for it and the same evalvar[run]",
+        code="worker-not-started",
+    ) from None
+
+
 def _workers_that_fit(placement: Placement) -> int:
+    """Return how many workers the cluster could hold if nothing else ran on it."""
     return sum(
         min(
             int(node.get("CPU", 0) // placement.cpus),
-            int(node.get("GPU", 0) / placement.gpus + 1e-9)
-            if placement.gpus
-            else 2**31,
+            _workers_on_gpus(node.get("GPU", 0), placement.gpus),
         )
         for node in _nodes()
     )
+
+
+def _workers_on_gpus(there: float, wanted: float) -> int:
+    if not wanted:
+        return sys.maxsize
+    if wanted >= 1:
+        return int(there // wanted)
+    return int(there) * int(1 / wanted + 1e-9)  # a fraction is of one GPU, never of two
 
 
 def _nodes() -> list[dict[str, float]]:
@@ -262,11 +309,6 @@ def _nodes_text() -> str:
     return "; ".join(
         f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in _nodes()
     )
-
-
-def _cause(error: RayActorError) -> str:
-    """Return the last line of the traceback that an actor's start left."""
-    return str(error).strip().splitlines()[-1].strip()
 
 
 def _why(error: RayError) -> str:
