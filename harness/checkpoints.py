@@ -248,8 +248,6 @@ def _from_folder(
     revision: str | None = None,
 ) -> Checkpoint:
     weights = [folder / gguf_file] if gguf_file else _weight_files(folder)
-    settings = [folder / name for name in SETTINGS if (folder / name).is_file()]
-    settings += sorted(folder.glob(CODE))
     if not weights or not all(file.is_file() for file in weights):
         raise CheckpointError(
             f"{folder}: not a checkpoint, it has no {gguf_file or 'weights'} "
@@ -282,18 +280,41 @@ def _from_folder(
             "name its folder with tokenizer:",
             code="tokenizer-missing",
         )
+    weights_digest, tokenizer_digest = content_digests(folder, gguf_file, tokenizer)
     return Checkpoint(
         model=model,
         train_seed=train_seed,
         step=step,
-        weights_digest=_digest_files([*weights, *settings]),
-        tokenizer_digest=_digest_files(tokens or weights),
+        weights_digest=weights_digest,
+        tokenizer_digest=tokenizer_digest,
         location=str(folder.absolute()),
         source=source,
         gguf_file=gguf_file,
         tokenizer=str(tokenizer.absolute()) if tokenizer else None,
         revision=revision,
     )
+
+
+def content_digests(
+    folder: Path, gguf_file: str | None = None, tokenizer: Path | None = None
+) -> tuple[str, str]:
+    """Return the digests of what a folder holds now: weights, and tokenizer.
+
+    Parameters
+    ----------
+    tokenizer : Path, optional
+        Folder of the tokenizer, where it lies elsewhere.
+
+    Raises
+    ------
+    CheckpointError
+        ``checkpoint-missing``, ``tokenizer-unreadable``.
+    """
+    weights = [folder / gguf_file] if gguf_file else _weight_files(folder)
+    settings = [folder / name for name in SETTINGS if (folder / name).is_file()]
+    settings += sorted(folder.glob(CODE))
+    tokens = _tokenizer_files(tokenizer or folder)
+    return _digest_files([*weights, *settings]), _digest_files(tokens or weights)
 
 
 def _weight_files(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from typing import Literal
 ErrorCode = Literal[
     "bad-confidence-level",
     "bad-ddof",
+    "changed-since-plan",
     "checkpoint-missing",
     "checkpoint-unreadable",
     "device-missing",

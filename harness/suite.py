@@ -222,9 +222,11 @@ class Resources(Section):
     )
 
     @model_validator(mode="after")
-    def _whole_gpus_above_one(self) -> Resources:
+    def _gpus_can_be_had(self) -> Resources:
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise ValueError(f"gpus above 1 must be whole, got {self.gpus}")
+        if self.device == "cuda" and not self.gpus:
+            raise ValueError("device: cuda needs gpus: above 0, or workers see none")
         return self
 
 

@@ -346,6 +346,7 @@ def test_a_missing_key_is_named(complaint, text, says):
         ("resources: {gpus: .nan}", "4: resources.gpus: input should be a finite n"),
         ("resources: {gpus: '1'}", "4: resources.gpus: input should be a valid number"),
         ("resources: {gpus: 1.5}", "4: resources: gpus above 1 must be whole, got 1.5"),
+        ("resources: {device: cuda}", "4: resources: device: cuda needs gpus: above 0"),
         ("resources: {dtype: int8}", "4: resources.dtype: input should be 'float32',"),
         ("allow_unsafe_code: t", "4: allow_unsafe_code: input should be a valid list"),
         ("resources: 3", "4: resources: input should be a valid dictionary"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-from harness.checkpoints import fetch
+from harness.checkpoints import content_digests, fetch
 from harness.errors import InputError, TrialError
 from harness.records import Checkpoint
 from harness.run.backend import Placement
@@ -20,7 +21,8 @@ def read_checkpoint(checkpoint: Checkpoint, placement: Placement) -> tuple[Any, 
     ------
     TrialError
         ``checkpoint-unreadable``; ``weights-missing``: the files lack tensors, which
-        transformers would fill with random numbers; ``weights-not-finite``.
+        transformers would fill with random numbers; ``weights-not-finite``;
+        ``changed-since-plan``: the answers would be stored as those of other weights.
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -60,6 +62,15 @@ def read_checkpoint(checkpoint: Checkpoint, placement: Placement) -> tuple[Any, 
             f"{checkpoint}: {len(bad)} tensors of {folder} are not finite, "
             f"first {bad[0]!r}",
             code="weights-not-finite",
+        )
+    # Only now: whatever was read came from files that are still those of the plan.
+    elsewhere = Path(checkpoint.tokenizer) if checkpoint.tokenizer else None
+    found = content_digests(folder, checkpoint.gguf_file, elsewhere)
+    if found != (checkpoint.weights_digest, checkpoint.tokenizer_digest):
+        raise TrialError(
+            f"{checkpoint}: {folder} changed since the plan was made; the same command "
+            "evaluates what is there now",
+            code="changed-since-plan",
         )
     return model, tokenizer
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,11 @@ from toy import make_checkpoint, make_tasks, make_world, run_suite
 
 from harness.errors import SuiteError
 from harness.records import Checkpoint, TaskRequest, Template
+from harness.run import weights
 from harness.run.backend import Placement
+from harness.run.lm_eval import tasks
+from harness.run.worker import run_here
+from harness.sweep import LM_EVAL
 
 pytestmark = [
     pytest.mark.lm_eval,
@@ -302,6 +308,100 @@ def test_moved_tasks_are_the_same_tasks(tmp_path):
     assert infos[0] == infos[1]
 
 
+WORDING = """
+import functools
+from toy_words import frame
+
+
+def put(doc, ending):
+    return frame(doc["question"]) + ending
+
+
+text = functools.partial(put, ending=" Answer :")
+"""
+
+DIGEST = """
+import sys
+from harness.records import TaskRequest
+from harness.run.lm_eval import LMEvalBackend
+
+request = TaskRequest(task="toy_partial", task_paths=(sys.argv[1],))
+print(LMEvalBackend().describe([request])[0].task_digest)
+"""
+
+
+def test_code_of_a_task_is_known_by_what_it_says(tmp_path):
+    """In every process the same, a partial too; and another if a helper changes."""
+    folder = make_tasks(tmp_path / "tasks")
+    body = json.loads((folder / "toy_cloze.yaml").read_text())
+    for key in ("task", "doc_to_text"):
+        del body[key]
+    (folder / "toy_partial.yaml").write_text(
+        "task: toy_partial\ndoc_to_text: !function toy_wording.text\n"
+        + "".join(f"{key}: {json.dumps(value)}\n" for key, value in body.items())
+    )
+    (folder / "toy_wording.py").write_text(WORDING)
+
+    def told(frame: str) -> str:
+        (folder / "toy_words.py").write_text(f"def frame(q):\n    return {frame}\n")
+        done = subprocess.run(
+            [sys.executable, "-c", DIGEST, folder],
+            env={**os.environ, "PYTHONPATH": str(folder)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first, again, other = told("q"), told("q"), told("q.upper()")
+    assert first == again != other
+
+
+def test_a_nameless_object_in_a_task_is_refused(world):
+    backend, request = loaded(world, "toy_cloze")
+    task = backend.tasks.load(request)
+    task.config.metadata = None
+    task.config.process_results = [object()]
+    with pytest.raises(SuiteError, match="another one in each process") as caught:
+        tasks._task_digest(task, "toy_cloze")
+
+    assert caught.value.code == "task-invalid"
+
+
+def test_files_that_changed_after_the_plan_are_not_stored_as_planned(tmp_path):
+    """Weights, and a task's data; the next plan is of what is there then."""
+    from functools import partial
+
+    from harness.store import Store
+
+    path = make_world(tmp_path, seeds=(0,), steps=(10, 20))
+    path.write_text(path.read_text().split("tasks:\n")[0] + "tasks: [toy_cloze]\n")
+
+    def meddling(meddle):
+        def execute(trials):
+            meddle()
+            options = {"backend": LM_EVAL, "placement": Placement(), "max_tries": 2}
+            yield from partial(run_here, **options)(trials)
+
+        return execute
+
+    retrain = partial(make_checkpoint, tmp_path / "runs/toy/seed0/step20", seed=99)
+    _, result = run_suite(path, tmp_path / "s", execute=meddling(retrain))
+    assert (result.n_done, result.n_failed) == (1, 1)
+    assert result.errors[0].endswith("[changed-since-plan]")
+    assert run_suite(path, tmp_path / "s")[1].n_done == 1
+
+    data = tmp_path / "tasks/test.jsonl"
+    text = data.read_text()
+    path.write_text(path.read_text() + "sample_seeds: [0]\nentropy: 3\n")
+    data.write_text(text.replace("sat", "ran"))
+    edit = partial(data.write_text, text.replace("sat", "flew"))
+    _, result = run_suite(path, tmp_path / "s", execute=meddling(edit))
+    assert (result.n_done, result.n_failed) == (0, 2)
+    assert result.errors[0].endswith("[changed-since-plan]")
+    assert len(Store(tmp_path / "s").responses()) == 2 * 12
+
+
 def test_wording_is_part_of_the_task(world):
     backend, request = loaded(world, "toy_cloze")
     other = Template(name="default", doc_to_text="{{question}} :")
@@ -312,13 +412,17 @@ def test_wording_is_part_of_the_task(world):
 
 
 @pytest.mark.parametrize(
-    ("changes", "code"),
+    ("changes", "code", "says"),
     [
-        ({"task": "toy_clozee"}, "unknown-task"),
-        ({"task": "toy_last_word", "formulation": "choice"}, "no-formulation"),
+        ({"task": "toy_clozee"}, "unknown-task", "did you mean 'toy_cloze'?"),
+        (
+            {"task": "toy_last_word", "formulation": "choice"},
+            "no-formulation",
+            "'choice' cannot be made of it",
+        ),
     ],
 )
-def test_a_task_that_cannot_be_is_refused(world, changes, code):
+def test_a_task_that_cannot_be_is_refused(world, changes, code, says):
     backend, _ = loaded(world, "toy_cloze")
     request = TaskRequest(**{"task_paths": (str(world / "tasks"),), **changes})
     if code == "unknown-task":  # without indexing lm-eval's own 14,000 names
@@ -329,7 +433,7 @@ def test_a_task_that_cannot_be_is_refused(world, changes, code):
         backend.describe([request])
 
     assert caught.value.code == code
-    assert "toy_cloze" in str(caught.value) or "cloze" in str(caught.value) or code
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("function", ["majority_vote", "take_first_k"])
@@ -459,6 +563,44 @@ def sampled(world, tmp_path, name, tasks="[toy_sampled]", extra=""):
     plan, _ = run_suite(path, tmp_path / name)
     keys = ["task", "sample_seed", "repeat", "item_index"]
     return plan, Store(tmp_path / name).responses().sort_values(keys)
+
+
+@pytest.mark.parametrize("task", ["toy_cloze_shots", "toy_generate"])
+def test_prompts_that_lose_their_beginning_are_counted(world, tmp_path, task):
+    """A generation's prompt must leave room for what is generated."""
+    from harness.store import Store
+
+    lengths = []
+    for max_length in (256, 20):
+        path = world / f"short-{task}-{max_length}.yaml"
+        head = (world / "suite.yaml").read_text().split("tasks:\n")[0]
+        resources = f"resources: {{batch_size: 16, max_length: {max_length}}}\n"
+        path.write_text(f"{head}tasks: [{task}]\n{resources}")
+        run_suite(path, tmp_path / path.stem)
+        (trial,) = Store(tmp_path / path.stem).trials().to_pylist()
+        lengths.append(trial["n_truncated"])
+
+    assert lengths == [0, 12]
+
+
+def test_a_generation_alone_may_be_what_cuts_a_prompt(world):
+    from lm_eval.api.instance import Instance
+
+    from harness.run.lm_eval import LMEvalBackend
+
+    backend = LMEvalBackend()
+    backend.start(Placement(max_length=50))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "content_digests", lambda *_: ("w", "t"))
+        backend.load(checkpoint_at(world / "runs/toy/seed0/step10"))
+    model = backend._loaded()
+
+    def cut(n_words: int, n_generated: int) -> bool:
+        arguments = (" ".join(["the"] * n_words), {"max_gen_toks": n_generated})
+        instance = Instance("generate_until", {}, arguments, 0)
+        return model.cuts(instance, [])
+
+    assert [cut(40, 10), cut(41, 10), cut(41, 9)] == [False, True, False]
 
 
 def test_every_repeat_is_kept_and_differs(world, tmp_path):

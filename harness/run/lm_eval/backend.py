@@ -94,9 +94,16 @@ class LMEvalBackend:
         Raises
         ------
         TrialError
-            ``logprobs-not-finite``: not one response could be scored.
+            ``logprobs-not-finite``: not one response could be scored;
+            ``changed-since-plan``: the task is no longer the one that was planned.
         """
         model = self._loaded()
+        if self.tasks.digest_of(trial.request) != trial.info.task_digest:
+            raise TrialError(
+                f"{trial}: the task's files changed since the plan was made; the same "
+                "command asks what they say now",
+                code="changed-since-plan",
+            )
         model.forward_seconds = 0.0
         began = time.perf_counter()
         prompt_set = self._prompts(trial)
@@ -110,8 +117,8 @@ class LMEvalBackend:
         scored = iter(model.score(flat) if flat else [])
         likelihoods = [[next(scored) for _ in some] for some in tokens]
         n_truncated = sum(
-            any(len(ctx) + len(cont) > model.max_length + 1 for _, ctx, cont in some)
-            for some in tokens
+            model.cuts(prompt.instances[0], some)
+            for prompt, some in zip(prompts, tokens, strict=True)
         )
         task = self.tasks.load(trial.request)
         rows: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import normalize_gen_kwargs
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -40,6 +41,23 @@ class Scorer(HFLM):  # type: ignore[misc]  # lm-eval is not typed
     def score(self, tokens: Sequence[Tokens]) -> list[tuple[float, bool]]:
         """Return log-likelihood and greediness of each continuation."""
         return self._loglikelihood_tokens(list(tokens), disable_tqdm=True)
+
+    def cuts(self, instance: Instance, tokens: Sequence[Tokens]) -> bool:
+        """Say whether an item's prompt is too long, so that lm-eval cuts its beginning.
+
+        Parameters
+        ----------
+        tokens
+            Of all the item's scored requests; of a generation, those of its reference.
+        """
+        if any(len(ctx) + len(cont) > self.max_length + 1 for _, ctx, cont in tokens):
+            return True
+        if instance.request_type != "generate_until":
+            return False
+        prompt, arguments = instance.args
+        length = len(tokens[0][1] if tokens else self.tok_encode(prompt))
+        room = normalize_gen_kwargs(dict(arguments), self.max_gen_toks)["max_gen_toks"]
+        return bool(length > self.max_length - room)
 
     def _loglikelihood_tokens(
         self, requests: list[Tokens], *args: Any, **options: Any

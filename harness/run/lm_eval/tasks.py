@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import inspect
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +40,9 @@ logging.getLogger("lm_eval").setLevel(logging.ERROR)
 lm_eval.utils.env.from_string = functools.lru_cache(4096)(lm_eval.utils.env.from_string)
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""How Python shows an object that has nothing else to say of itself."""
 
 OUTPUT_TYPES = ("multiple_choice", "loglikelihood", "generate_until")
 """What can be scored per item; rolling likelihood of whole texts is not among it."""
@@ -74,7 +79,7 @@ class TaskLibrary:
             n_requests = len(documents) * (1 + (task.OUTPUT_TYPE == "generate_until"))
         return TaskInfo(
             task=request.task,
-            task_digest=self._digests[key_of(request)],
+            task_digest=self.digest_of(request),
             version=str(task.VERSION),
             output_type=str(task.OUTPUT_TYPE),
             formulation=request.formulation or _native_formulation(task),
@@ -94,11 +99,16 @@ class TaskLibrary:
             _refuse_what_cannot_be_scored(task, request)
             # What is listed by letter is the task's own wording, so that is what the
             # digest is of; the formulation is part of a trial's identity by itself.
-            self._digests[key] = _task_digest(task)
+            self._digests[key] = _task_digest(task, request.task)
             if request.formulation and request.formulation != _native_formulation(task):
                 task = self._reformulate(request, task)
             self._tasks[key] = task
         return self._tasks[key]
+
+    def digest_of(self, request: TaskRequest) -> str:
+        """Return the digest of the task as it was loaded."""
+        self.load(request)
+        return self._digests[key_of(request)]
 
     def _config(self, request: TaskRequest) -> dict[str, Any]:
         """Return the task's configuration with the suite's overrides in it."""
@@ -360,30 +370,57 @@ def _native_formulation(task: ConfigurableTask) -> Formulation:
     return "choice" if choices == list(LETTERS[: len(choices)]) else "cloze"
 
 
-def _task_digest(task: ConfigurableTask) -> str:
+def _task_digest(task: ConfigurableTask, name: str) -> str:
     """Digest what the task says and all its documents; where they lie is left out."""
     config = asdict(task.config)
-    for name in (
+    for key in (
         "dataset_path", "dataset_name", "dataset_kwargs", "custom_dataset", "metadata",
         "tag", "task_alias",
     ):  # fmt: skip
-        config.pop(name, None)
+        config.pop(key, None)
+    content = _content(config)
+    if ADDRESS.search(str(content)):
+        raise SuiteError(
+            f"task {name}: its configuration holds an object that is another one in "
+            "each process, so its answers could not be recognised; use plain values "
+            "and functions",
+            code="task-invalid",
+        )
     fewshot = list(task.sampler.df) if hasattr(task, "sampler") else []
-    return digest([_source(config), list(task.eval_docs), fewshot])
+    return digest([content, list(task.eval_docs), fewshot])
 
 
-def _source(value: Any) -> Any:
-    """Replace functions by their source, which is the same in every process."""
+def _content(value: Any) -> Any:
+    """Replace code by what it says, which is the same in every process."""
     if isinstance(value, Mapping):
-        return {str(key): _source(one) for key, one in value.items()}
+        return {str(key): _content(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_source(one) for one in value]
+        return [_content(one) for one in value]
+    if isinstance(value, functools.partial):
+        return ["partial", *map(_content, (value.func, value.args, value.keywords))]
+    if inspect.isroutine(value):
+        return [value.__qualname__, _files_beside(value)]
     if callable(value):
-        try:
-            return inspect.getsource(value)
-        except (OSError, TypeError):
-            return f"{value.__module__}.{getattr(value, '__qualname__', value)}"
+        state = _content(getattr(value, "__dict__", {}))
+        return [type(value).__qualname__, _files_beside(type(value)), state]
     return value
+
+
+def _files_beside(code: Any) -> list[list[str]]:
+    """Digest the Python files of the folder that code comes from.
+
+    All of them: a task's function calls others, of its own file and of those beside.
+    """
+    try:
+        file = Path(inspect.getsourcefile(code) or "")
+    except TypeError:  # built into Python
+        return []
+    if not file.is_file():
+        return []
+    return [
+        [one.name, hashlib.sha256(one.read_bytes()).hexdigest()]
+        for one in sorted(file.parent.glob("*.py"))
+    ]
 
 
 def target_index(task: ConfigurableTask, doc: Mapping[str, Any]) -> int | None:
