@@ -44,10 +44,10 @@ class PlainDisplay:
         self.began = time.monotonic()
         self.shown_at = self.began
         self.shown_step = 0
-        self.first: tuple[float, float] | None = None
-        """When the first of the work was done, and which share it was.
+        self.pace: list[tuple[float, float]] = []
+        """When the first and the last of the work were done, and what share it was.
 
-        What came before, such as starting Ray, says nothing of the pace."""
+        What came before the first, such as starting Ray, says nothing of the pace."""
 
     def __enter__(self) -> PlainDisplay:
         print(f"{self.title} …", file=sys.stderr, flush=True)
@@ -59,8 +59,8 @@ class PlainDisplay:
     def advance(self, done: float, total: float, what: str) -> None:
         """Print a line if the last one is old or far enough behind."""
         share, now = done / total if total else 1.0, time.monotonic()
-        if self.first is None and share > 0:
-            self.first = now, share
+        if share > (self.pace[-1][1] if self.pace else 0):
+            self.pace[1:] = [(now, share)]
         # Not a difference of shares: 0.3 - 0.2 is less than 0.1.
         step = int(PLAIN_STEPS * done // total) if total else PLAIN_STEPS
         if step <= self.shown_step and now - self.shown_at < PLAIN_SECONDS:
@@ -74,12 +74,11 @@ class PlainDisplay:
         )
 
     def _left(self, share: float, now: float) -> str:
-        if self.first is None or share >= 1:
+        if len(self.pace) < 2 or share >= 1:
             return ""
-        since, of = self.first
-        if share == of:
-            return ""
-        return f", about {(now - since) / (share - of) * (1 - share):.0f} s left"
+        (began, first), (at, last) = self.pace
+        left = (at - began) / (last - first) * (1 - last) - (now - at)
+        return f", about {left:.0f} s left" if left > 0 else ""
 
 
 class RichDisplay:

@@ -73,9 +73,17 @@ def test_a_line_says_how_long_it_took_and_will_take(capsys, clock):
             clock.now += seconds
             shown.advance(1 if what == "one" else 2, 4, what)
 
-    assert lines(capsys)[-2:] == [
+        for _ in range(2):
+            clock.now += 16
+            shown.advance(2, 4, "under way: three")
+            clock.now += 16
+            shown.advance(2, 4, "under way: three")
+
+    assert lines(capsys)[-4:] == [
         "evaluating:  25%  one  (40 s)",
         "evaluating:  50%  two  (50 s, about 20 s left)",
+        "evaluating:  50%  under way: three  (82 s)",
+        "evaluating:  50%  under way: three  (114 s)",
     ]
 
 
