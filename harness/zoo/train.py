@@ -20,7 +20,7 @@ from transformers.utils import logging
 from harness.zoo.world import make_world
 
 if TYPE_CHECKING:
-    from harness.zoo.build import ModelSize, ZooSpec
+    from harness.zoo.spec import ModelSize, ZooSpec
 
 END, PAD = "<|endoftext|>", "<|pad|>"
 VOCABULARY = 1024

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.zoo import QUICKSTART, Zoo, ZooSpec, build_zoo
-from harness.zoo.build import ZOO_SMALL
+from harness.zoo.spec import ZOO_SMALL
 
 pytestmark = [pytest.mark.lm_eval, pytest.mark.slow]
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from harness.errors import InputError
-from harness.zoo.build import ZOO_VERSION
+from harness.zoo.spec import ZOO_VERSION
 from harness.zoo.world import (
     PEOPLE,
     PLACES,

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.run.lm_eval.prompts import Prompt, Tokens
+from harness.run.lm_eval.prompts import Prompt
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.task import ConfigurableTask
+
+    from harness.run.lm_eval.scorer import Tokens
 
 Likelihood = tuple[float, bool]
 """Log-probability of a continuation, and whether greedy decoding would write it."""

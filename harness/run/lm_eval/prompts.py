@@ -14,10 +14,7 @@ from harness.run.lm_eval.tasks import target_index
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
 
-    from harness.run.lm_eval.scorer import Scorer
-
-Tokens = tuple[tuple[str, str], list[int], list[int]]
-"""Context and continuation, as text and as token ids of each."""
+    from harness.run.lm_eval.scorer import Scorer, Tokens
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

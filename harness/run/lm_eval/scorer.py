@@ -13,7 +13,8 @@ from lm_eval.models.utils import normalize_gen_kwargs
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
-    from harness.run.lm_eval.prompts import Tokens
+Tokens = tuple[tuple[str, str], list[int], list[int]]
+"""Context and continuation, as text and as token ids of each."""
 
 
 class Scorer(HFLM):  # type: ignore[misc]  # lm-eval is not typed
