@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -532,3 +533,9 @@ def main() -> None:
     except HarnessError as error:
         _say(f"evalvar: {error} [{error.code}]")
         sys.exit(BAD_INPUT if isinstance(error, InputError) else INCOMPLETE)
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read has left; Python would complain of it once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -85,7 +85,7 @@ def without_models(monkeypatch):
     pool.cluster = lambda address: contextlib.nullcontext()
     pool.used = []
 
-    def run_on_ray(trials, *, backend, placement, workers, max_tries):
+    def run_on_ray(trials, *, backend, placement, workers, max_tries, idle):
         pool.used.append((backend, workers))
         yield from run_here(
             trials, backend=pool.backend, placement=placement, max_tries=max_tries
