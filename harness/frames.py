@@ -108,6 +108,12 @@ TRIAL_COLUMNS = (
     Column("template", pa.string(), "Name of the template.", False),
     Column("formulation", pa.string(), "`choice`, `cloze`, or empty.", False),
     Column("num_fewshot", pa.int32(), "Few-shot examples in the prompt.", False),
+    Column(
+        "generation",
+        pa.string(),
+        "The suite's overrides of the task's generation arguments, as JSON; or empty.",
+        False,
+    ),
     Column("fewshot_seed", pa.int64(), "Seed that chose the examples.", False),
     Column("sample_seed", pa.int64(), "Seed of sampled text.", False),
     Column("repeats", pa.int32(), "Answers per item.", False),
@@ -156,24 +162,34 @@ def _schema(columns: tuple[Column, ...]) -> pa.Schema:
 
 RESPONSES, TRIALS = _schema(RESPONSE_COLUMNS), _schema(TRIAL_COLUMNS)
 
+CONDITION = ("task", "formulation", "num_fewshot", "template", "generation")
+"""What is asked, and how: scores are compared within one condition."""
+
+SETTINGS = (
+    "task_digest",
+    "template_digest",
+    "dtype",
+    "batch_size",
+    "max_length",
+    "backend",
+)
+"""What else can change an answer: scores under different settings are not pooled."""
+
 IDENTITY = (
     "model",
     "train_seed",
     "step",
-    "task",
-    "template",
-    "formulation",
-    "num_fewshot",
+    *CONDITION,
     "fewshot_seed",
     "sample_seed",
     "output_type",
     "sampled",
     "n_items_total",
+    "weights_digest",
+    *SETTINGS,
+    "finished_at",
 )
 """The columns of `TRIALS` that a joined response carries."""
-
-CONDITION = ("task", "formulation", "num_fewshot", "template")
-"""What is asked, and how: scores are compared within one condition."""
 
 JOINED = pa.schema([*RESPONSES, *(TRIALS.field(name) for name in IDENTITY)])
 

@@ -85,12 +85,19 @@ class Dots:
     place: int
     """Which of the styles."""
 
+    is_open: bool = False
+    """Whether its marks are hollow; they stand where those of the same style would."""
 
-def styles(rows: Sequence[Row]) -> dict[tuple[str, str], Style]:
-    """Return the style of each (model, formulation), cloze first."""
-    keys = {(row.variance.model, row.variance.formulation) for row in rows}
+
+Looks = Mapping[tuple[str, str, str], Style]
+"""The style of each model, formulation and settings."""
+
+
+def styles(rows: Sequence[Row]) -> Looks:
+    """Return the style of each model, formulation and settings, cloze first."""
+    keys = {_look(row) for row in rows}
     # Descending: cloze before choice before neither, so that cloze is always blue.
-    ordered = sorted(keys, key=lambda key: key[0])
+    ordered = sorted(keys, key=lambda key: (key[0], key[2]))
     ordered.sort(key=lambda key: key[1], reverse=True)
     return {key: Style(place=place) for place, key in enumerate(ordered)}
 
@@ -103,12 +110,11 @@ def curve_groups(panel: Panel) -> list[list[Row]]:
     return [[r for r in panel.rows if r.variance.model == model] for model in models]
 
 
-def trend_figure(
-    rows: Sequence[Row], kind: str, look: Mapping[tuple[str, str], Style]
-) -> go.Figure:
+def trend_figure(rows: Sequence[Row], kind: str, look: Looks) -> go.Figure:
     """Draw score against step, a curve and a band of seeds for each row.
 
-    Bands are the mean plus and minus the SD over seeds. Single seeds are drawn too,
+    Bands are the mean plus and minus the SD over seeds, within the bounds of the
+    score. Single seeds are drawn too,
     hidden until the reader asks for them. A checkpoint without a step has no place.
     """
     figure = go.Figure()
@@ -120,9 +126,8 @@ def trend_figure(
         part = row.metric(kind)
         if part is None:
             continue
-        key = (row.variance.model, row.variance.formulation)
         points = [point for point in row.trend(kind) if point.step is not None]
-        _add_curve(figure, points, escape(name), part.metric, look[key], row)
+        _add_curve(figure, points, escape(name), part.metric, look[_look(row)], row)
         # The chance level of a row is that of its discrete metric.
         chance = row.variance.chance
         if kind == "discrete" and not math.isnan(chance):
@@ -182,7 +187,12 @@ def dots_figure(
             customdata=[list(models[i]) for i in places],
             mode="markers",
             orientation="h",
-            marker={"color": style.colour, "symbol": style.marker, "size": 10},
+            marker={
+                "color": style.colour,
+                "symbol": f"{style.marker}-open" if one.is_open else style.marker,
+                "size": 10,
+            },
+            offsetgroup=str(one.place),
             error_x={
                 "array": [_above(e) for e in some if e],
                 "arrayminus": [_below(e, is_log=is_log) for e in some if e],
@@ -221,6 +231,8 @@ def dots_figure(
             "zeroline": False,
             "side": "bottom",
             **_axis(),
+            # Not to the sides: an end label and its margin would chase each other.
+            "automargin": "height",
         },
         yaxis={
             "type": "category",
@@ -256,8 +268,16 @@ def translucent(colour: str) -> str:
 
 
 def escape(label: str) -> str:
-    """Return a label that plotly's pseudo-HTML shows as it is written."""
-    return html.escape(text.clean(label), quote=False)
+    """Return a label that plotly shows as it is written.
+
+    It reads labels as a small HTML of its own, and legends and titles as templates
+    too, in which ``%{`` begins a variable.
+    """
+    return html.escape(text.clean(label), quote=False).replace("%{", "%&#123;")
+
+
+def _look(row: Row) -> tuple[str, str, str]:
+    return row.variance.model, row.variance.formulation, row.variance.settings
 
 
 def _add_curve(
@@ -275,8 +295,7 @@ def _add_curve(
     if len(banded) > 1:
         figure.add_scatter(
             x=[p.step for p in banded] + [p.step for p in reversed(banded)],
-            y=[p.mean + p.sd for p in banded]
-            + [p.mean - p.sd for p in reversed(banded)],
+            y=[p.high for p in banded] + [p.low for p in reversed(banded)],
             fill="toself",
             fillcolor=style.band,
             line={"width": 0, "color": style.band},

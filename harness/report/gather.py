@@ -5,16 +5,19 @@ from __future__ import annotations
 import datetime
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.errors import SchemaError
-from harness.frames import CONDITION, TRIALS
+from harness.frames import CONDITION, SETTINGS, TRIALS
 from harness.records import Caution
+from harness.stats.scores import METRICS, UNKNOWN_METRIC
+from harness.stats.series import RankMethod
 from harness.stats.variance import (
+    SETTING_WORDS,
     Curve,
     MetricVariance,
     TaskVariance,
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 KEY = ("model", *CONDITION)
 
-SETTINGS = (
+FACTS = (
     "suite",
     "suite_digest",
     "entropy",
@@ -40,16 +43,6 @@ SETTINGS = (
 )
 """Columns of the trials whose distinct values the page lists."""
 
-COMPARABLE = (
-    "backend",
-    "dtype",
-    "batch_size",
-    "device",
-    "task_digest",
-    "template_digest",
-)
-"""Columns that must not differ among the trials of one condition."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrendPoint:
@@ -60,7 +53,11 @@ class TrendPoint:
     """Over the seeds that have this step."""
 
     sd: float
-    """Over the same seeds (ddof=1); ``nan`` for fewer than two."""
+    """Over the same seeds; ``nan`` for fewer than two."""
+
+    low: float
+    high: float
+    """`mean` minus and plus `sd`, cut off at the bounds of the score."""
 
     item_half_width: float
     """Half the interval over items, averaged over seeds; ``nan`` if undefined."""
@@ -74,9 +71,6 @@ class Row:
     """A row of the variance table, and what the page needs beside it."""
 
     variance: TaskVariance
-    n_items_total: int
-    """Items that the task holds."""
-
     n_failed: int
     """Trials of this row that have no result."""
 
@@ -111,12 +105,15 @@ class Failure:
     formulation: str
     num_fewshot: int
     template: str
+    generation: str
     n_failed: int
     n_trials: int
     """All trials of this model and condition, failed or not."""
 
     error_code: str
     error: str
+    settings: str = ""
+    """Failures are counted over all settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +138,7 @@ class Provenance:
     load_seconds: float
     forward_seconds: float
     settings: tuple[tuple[str, tuple[str, ...]], ...]
-    """Name of each of `SETTINGS`, with its distinct values."""
+    """Name of each of `FACTS`, with its distinct values."""
 
     versions: tuple[tuple[str, tuple[str, ...]], ...]
     """Package, with its distinct versions."""
@@ -175,7 +172,17 @@ class ReportData:
         return tuple(row.variance for row in self.rows)
 
 
-def gather(responses: pd.DataFrame, trials: pd.DataFrame, *, title: str) -> ReportData:
+def gather(
+    responses: pd.DataFrame,
+    trials: pd.DataFrame,
+    *,
+    title: str,
+    ddof: int = 1,
+    confidence_level: float = 0.95,
+    rank_method: RankMethod = "tau-b",
+    discrete: str | None = None,
+    continuous: str | None = None,
+) -> ReportData:
     """Sum up a store's responses and trials.
 
     Parameters
@@ -187,24 +194,37 @@ def gather(responses: pd.DataFrame, trials: pd.DataFrame, *, title: str) -> Repo
         each trial the first done attempt counts, else the last failed one.
     title : str
         Heading of the page.
+    ddof, confidence_level, rank_method, discrete, continuous
+        As `harness.stats.variance.variance_table` takes them.
 
     Raises
     ------
     SchemaError
         ``missing-columns``: names the columns that are not there.
+    DesignError
+        What `variance_table` refuses.
     """
     _check_trials(trials)
-    table = variance_table(responses) if len(responses) else ()
+    table: tuple[TaskVariance, ...] = ()
+    if len(responses):
+        table = variance_table(
+            responses,
+            ddof=ddof,
+            confidence_level=confidence_level,
+            rank_method=rank_method,
+            discrete=discrete,
+            continuous=continuous,
+        )
     chosen = _one_attempt_each(trials)
-    failed = _counts(chosen[chosen["status"] != "done"])
-    totals = _n_items_total(responses)
+    failed = chosen[chosen["status"] != "done"]
     rows = tuple(
         Row(
             variance=variance,
-            n_items_total=totals[_key(variance)],
-            n_failed=failed[_key(variance)],
-            discrete=_trend(variance.discrete.curve),
-            continuous=_trend(variance.continuous.curve) if variance.continuous else (),
+            n_failed=_n_failed(variance, failed),
+            discrete=_trend(variance.discrete.curve, ddof),
+            continuous=_trend(variance.continuous.curve, ddof)
+            if variance.continuous
+            else (),
         )
         for variance in table
     )
@@ -214,7 +234,11 @@ def gather(responses: pd.DataFrame, trials: pd.DataFrame, *, title: str) -> Repo
         panels=_panels(rows),
         pairs=formulation_pairs(table),
         failures=_failures(chosen),
-        cautions=(*_trial_cautions(chosen), *_item_cautions(table)),
+        cautions=(
+            *_trial_cautions(chosen),
+            *_setting_cautions(table),
+            *_item_cautions(table),
+        ),
         provenance=_provenance(trials, chosen, len(responses)),
     )
 
@@ -250,14 +274,17 @@ def _counts(frame: pd.DataFrame, *more: str) -> Counter[tuple[Any, ...]]:
     return Counter(frame[[*KEY, *more]].itertuples(index=False, name=None))
 
 
-def _n_items_total(responses: pd.DataFrame) -> Mapping[tuple[Any, ...], int]:
-    if responses.empty:
-        return {}
-    most = responses.groupby(list(KEY), observed=True)["n_items_total"].max()
-    return dict(zip(most.index.tolist(), map(int, most), strict=True))
+def _n_failed(row: TaskVariance, failed: pd.DataFrame) -> int:
+    """Count failed trials of a row; by its settings only where others have a row."""
+    is_own = np.ones(len(failed), dtype=bool)
+    for name in (*KEY, *SETTINGS) if row.settings else KEY:
+        value = getattr(row, name)
+        is_own &= failed[name].isna() if value is None else failed[name] == value
+    return int(is_own.sum())
 
 
-def _trend(curve: Curve) -> tuple[TrendPoint, ...]:
+def _trend(curve: Curve, ddof: int) -> tuple[TrendPoint, ...]:
+    bounds = METRICS.get(curve.metric, UNKNOWN_METRIC)
     points = []
     for column, step in enumerate(curve.steps):
         scores = curve.scores[:, column]
@@ -267,11 +294,15 @@ def _trend(curve: Curve) -> tuple[TrendPoint, ...]:
         known, widths = scores[here], curve.half_widths[here, column]
         widths = widths[~np.isnan(widths)]
         seeds = np.flatnonzero(here)
+        mean = float(known.mean())
+        sd = float(known.std(ddof=ddof)) if len(known) > 1 else math.nan
         points.append(
             TrendPoint(
                 step=step,
-                mean=float(known.mean()),
-                sd=float(known.std(ddof=1)) if len(known) > 1 else math.nan,
+                mean=mean,
+                sd=sd,
+                low=max(mean - sd, bounds.low),
+                high=min(mean + sd, bounds.high),
                 item_half_width=float(widths.mean()) if len(widths) else math.nan,
                 scores=tuple((curve.train_seeds[i], float(scores[i])) for i in seeds),
             )
@@ -286,7 +317,7 @@ def _panels(rows: Iterable[Row]) -> tuple[Panel, ...]:
     for row in rows:
         v = row.variance
         metrics = (v.discrete.metric, v.continuous and v.continuous.metric)
-        key = (v.items_digest, v.num_fewshot, v.template, metrics)
+        key = (v.items_digest, v.num_fewshot, v.template, v.generation, metrics)
         same_items.setdefault(key, []).append(row)
     # A model that was asked fewer items is shown beside the others all the same.
     home: dict[tuple[Any, ...], list[Row]] = {}
@@ -329,22 +360,20 @@ def _trial_cautions(trials: pd.DataFrame) -> tuple[Caution, ...]:
                 "the same `evalvar run` tries them again",
             )
         )
-    for name in COMPARABLE:
-        varied = {
-            str(key[0]): _distinct(part[name])
-            for key, part in done.groupby(list(CONDITION))
-            if len(_distinct(part[name])) > 1
-        }
-        if varied:
-            values = ", ".join(next(iter(varied.values())))
-            tasks = ", ".join(varied)
-            cautions.append(
-                Caution(
-                    "mixed-settings",
-                    f"{name} differs between trials of {tasks} ({values}); "
-                    "their scores may differ for that reason alone",
-                )
+    devices = {
+        str(key[0]): _distinct(part["device"])
+        for key, part in done.groupby(list(CONDITION))
+        if len(_distinct(part["device"])) > 1
+    }
+    if devices:
+        cautions.append(
+            Caution(
+                "mixed-devices",
+                f"trials of {', '.join(devices)} ran on several devices "
+                f"({', '.join(next(iter(devices.values())))}); scores may differ for "
+                "that reason alone",
             )
+        )
     for package, versions in _versions(done):
         if len(versions) > 1:
             cautions.append(
@@ -354,16 +383,6 @@ def _trial_cautions(trials: pd.DataFrame) -> tuple[Caution, ...]:
                     f"({', '.join(versions)}); scores may differ for that reason alone",
                 )
             )
-    named = done.groupby(["model", "train_seed", "step"], dropna=False)
-    n_mixed = sum(len(_distinct(part["weights_digest"])) > 1 for _, part in named)
-    if n_mixed:
-        cautions.append(
-            Caution(
-                "mixed-weights",
-                f"{n_mixed} checkpoints have the same name but several weights; "
-                "their answers are averaged, so store them apart",
-            )
-        )
     if n_truncated := _total(done["n_truncated"]):
         cautions.append(
             Caution(
@@ -373,6 +392,28 @@ def _trial_cautions(trials: pd.DataFrame) -> tuple[Caution, ...]:
             )
         )
     return tuple(cautions)
+
+
+def _setting_cautions(table: Iterable[TaskVariance]) -> tuple[Caution, ...]:
+    """Tell where models share no value of a setting, so that no two compare."""
+    values: dict[tuple[str, tuple[Any, ...]], dict[str, set[Any]]] = {}
+    for row in table:
+        for name in SETTINGS:
+            models = values.setdefault((name, _key(row)[1:]), {})
+            models.setdefault(row.model, set()).add(getattr(row, name))
+    apart: dict[str, dict[str, None]] = {}
+    for (name, condition), models in values.items():
+        if not set.intersection(*models.values()):
+            words = SETTING_WORDS.get(name, name)
+            apart.setdefault(words, {})[str(condition[0])] = None
+    return tuple(
+        Caution(
+            "settings-differ",
+            f"models were asked {', '.join(tasks)} under different settings ({words}); "
+            "their scores may differ for that reason alone",
+        )
+        for words, tasks in apart.items()
+    )
 
 
 def _item_cautions(table: Iterable[TaskVariance]) -> tuple[Caution, ...]:
@@ -415,7 +456,7 @@ def _provenance(
         seconds=_total(done["seconds"]),
         load_seconds=_total(done["load_seconds"]),
         forward_seconds=_total(done["forward_seconds"]),
-        settings=tuple((name, _distinct(trials[name])) for name in SETTINGS),
+        settings=tuple((name, _distinct(trials[name])) for name in FACTS),
         versions=_versions(trials),
         tasks=tuple(sorted({_four(row) for row in tasks.to_numpy()})),
         checkpoints=tuple(

@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -25,7 +25,7 @@ from harness.report.figures import (
     NAME,
     ROW_HEIGHT,
     Dots,
-    Style,
+    Looks,
     curve_groups,
     dots_figure,
     escape,
@@ -48,7 +48,9 @@ KINDS = ("discrete", "continuous")
 QUANTITIES = {
     "mean": "Mean µ",
     "item_half_width": "Item half-width",
-    "seed_sd": "Seed SD",
+    "item_se_last": "Item standard error, last checkpoint",
+    "seed_sd": "Seed SD, averaged (E)",
+    "seed_sd_last": "Seed SD, last checkpoint",
     "snr": "Signal to noise (SNR)",
     "snr_above_chance": "SNR above chance",
     "monotonicity": "Monotonicity",
@@ -291,7 +293,7 @@ def _badges(row: Row) -> tuple[str, ...]:
     badges = []
     if row.variance.is_partial:
         badges.append(
-            f"partial: {row.variance.n_items:,} of {row.n_items_total:,} items"
+            f"partial: {row.variance.n_items:,} of {row.variance.n_items_total:,} items"
         )
     if row.n_failed:
         badges.append(f"{text.count(row.n_failed, 'trial')} failed")
@@ -304,11 +306,14 @@ def _badges(row: Row) -> tuple[str, ...]:
 def _scoreboard(data: ReportData) -> Table:
     rows = {(_condition(r.variance), r.variance.model): r for r in data.rows}
     failed: Counter[tuple[Any, str]] = Counter()
+    asked: dict[tuple[Any, ...], Any] = {_condition(v): v for v in data.variance}
+    # Where a model has rows, under whatever settings, its failures are badges on them.
+    known_rows = {(c[:-1], model) for c, model in rows}
     for failure in data.failures:
-        failed[_condition(failure), failure.model] += failure.n_failed
-    asked: dict[tuple[Any, ...], Any] = {}
-    for one in [*data.variance, *data.failures]:
-        asked.setdefault(_condition(one), one)
+        condition = _condition(failure)
+        if (condition[:-1], failure.model) not in known_rows:
+            failed[condition, failure.model] += failure.n_failed
+            asked.setdefault(condition, failure)
     conditions = sorted(asked)
     models = tuple(sorted({model for _, model in [*rows, *failed]}))
     names = text.labels([asked[c] for c in conditions], with_model=False)
@@ -344,16 +349,21 @@ def _score_cell(row: Row | None, n_failed: int, model: str) -> Cell:
         badge = f"{text.count(n_failed, 'trial')} failed"
         return Cell(text="no result", badges=(badge,), model=model)
     mean = row.variance.discrete.mean
-    verdict = ("at chance",) if text.is_at_chance(row.variance) else ()
     return Cell(
         text=text.score(mean.value),
         value=None if math.isnan(mean.value) else mean.value,
         detail=text.interval(mean),
         reason="" if not math.isnan(mean.value) else mean.cautions[0].text,
-        badges=(*_badges(row), *verdict),
+        badges=(*_badges(row), *_verdict(row)),
         bar=_bar(row.variance.discrete, row.variance.chance),
         model=model,
     )
+
+
+def _verdict(row: Row) -> tuple[str, ...]:
+    if text.is_at_chance(row.variance):
+        return ("at chance",)
+    return ("seeds leave it open",) if text.is_open_over_seeds(row.variance) else ()
 
 
 def _bar(part: MetricVariance, chance: float) -> Bar | None:
@@ -374,7 +384,7 @@ def _bar(part: MetricVariance, chance: float) -> Bar | None:
 
 
 def _condition(row: Any) -> tuple[Any, ...]:
-    return tuple(getattr(row, name) for name in CONDITION)
+    return (*(getattr(row, name) for name in CONDITION), row.settings)
 
 
 # ---- trend ---------------------------------------------------------------------
@@ -389,9 +399,7 @@ def _panel_views(data: ReportData) -> list[PanelView]:
     return views
 
 
-def _panel_view(
-    rows: Sequence[Row], look: dict[tuple[str, str], Style], name: str
-) -> PanelView:
+def _panel_view(rows: Sequence[Row], look: Looks, name: str) -> PanelView:
     tasks = tuple(dict.fromkeys(row.variance.task for row in rows))
     models = tuple(dict.fromkeys(row.variance.model for row in rows))
     title = " and ".join(text.clean(task) for task in tasks)
@@ -484,23 +492,39 @@ def _noise_views(data: ReportData) -> list[Drawn]:
     models = [(row.model, row.task) for row in rows]
     marked = tuple((label, *model) for label, model in zip(labels, models, strict=True))
 
-    def of(kind: str, quantity: str) -> tuple[Estimate | None, ...]:
+    def of(kind: str, quantity: str) -> list[Estimate | None]:
         parts = (row.metric(kind) for row in data.rows)
-        return tuple(getattr(part, quantity) if part else None for part in parts)
+        return [getattr(part, quantity) if part else None for part in parts]
 
     def dots(name: str, kind: str, quantity: str, place: int) -> Dots:
         style = {"snr": text.ratio, "monotonicity": text.correlation}
         return Dots(
             name=name,
-            estimates=of(kind, quantity),
+            estimates=tuple(of(kind, quantity)),
             format=style.get(quantity, text.spread),
             place=place,
         )
 
+    def split(one: Dots) -> list[Dots]:
+        """Give the rows at chance marks of their own."""
+        at_chance = [text.is_at_chance(row) for row in rows]
+        here, there = (
+            tuple(
+                e if flag is wanted else None
+                for e, flag in zip(one.estimates, at_chance, strict=True)
+            )
+            for wanted in (False, True)
+        )
+        hollow = replace(
+            one, name=f"{one.name}, at chance", estimates=there, is_open=True
+        )
+        plain = replace(one, estimates=here)
+        return [some for some in (plain, hollow) if any(some.estimates)]
+
     def drawn(
-        name: str, title: str, sentence: str, pair: tuple[Dots, Dots], **axis: Any
+        name: str, title: str, sentence: str, kinds: Sequence[Dots], **axis: Any
     ) -> Drawn:
-        estimates = [e for one in pair for e in one.estimates if e]
+        estimates = [e for one in kinds for e in one.estimates if e]
         is_empty = all(math.isnan(e.value) for e in estimates)
         return Drawn(
             name=f"noise-{name}",
@@ -509,7 +533,7 @@ def _noise_views(data: ReportData) -> list[Drawn]:
             sentence=f"Not defined: {estimates[0].cautions[0].text}."
             if is_empty
             else sentence,
-            figure=None if is_empty else dots_figure(labels, models, pair, **axis),
+            figure=None if is_empty else dots_figure(labels, models, kinds, **axis),
             table=None,
             rows=marked,
         )
@@ -518,11 +542,11 @@ def _noise_views(data: ReportData) -> list[Drawn]:
     return [
         drawn(
             "spread",
-            "Seed SD and item half-width",
+            "Seed SD and item standard error at the last checkpoint",
             spreads,
             (
-                dots("seed SD", "discrete", "seed_sd", 0),
-                dots("item half-width", "discrete", "item_half_width", 1),
+                dots("seed SD", "discrete", "seed_sd_last", 0),
+                dots("item standard error", "discrete", "item_se_last", 1),
             ),
             x_title="units of the discrete score",
         ),
@@ -530,10 +554,10 @@ def _noise_views(data: ReportData) -> list[Drawn]:
             "snr",
             "Signal to noise, discrete and continuous",
             ratios,
-            (
-                dots("discrete", "discrete", "snr", 0),
-                dots("continuous", "continuous", "snr", 1),
-            ),
+            [
+                *split(dots("discrete", "discrete", "snr", 0)),
+                *split(dots("continuous", "continuous", "snr", 1)),
+            ],
             x_title="mean / SD over seeds (log scale)",
             is_log=True,
         ),
@@ -572,14 +596,19 @@ def _noise_table(data: ReportData) -> Table:
                     ),
                     Cell(text=f"{v.n_items:,}", value=v.n_items),
                     _number(v.chance, text.score, "no score of a guesser"),
-                    _estimate(discrete.mean, text.score, text.interval),
+                    replace(
+                        _estimate(discrete.mean, text.score, text.interval),
+                        badges=("at chance",) if text.is_at_chance(v) else (),
+                    ),
                     _estimate(discrete.item_half_width, text.spread),
-                    _estimate(discrete.seed_sd, text.spread, text.spread_interval),
+                    _estimate(discrete.item_se_last, text.spread),
+                    _estimate(discrete.seed_sd_last, text.spread, text.spread_interval),
+                    _estimate(discrete.seed_sd, text.spread),
                     _estimate(discrete.snr, text.ratio, text.ratio_interval),
-                    _maybe(continuous, "snr", text.ratio, text.ratio_interval),
                     _estimate(
                         discrete.snr_above_chance, text.ratio, text.ratio_interval
                     ),
+                    _maybe(continuous, "snr", text.ratio, text.ratio_interval),
                     _estimate(discrete.monotonicity, text.correlation),
                     _maybe(continuous, "monotonicity", text.correlation),
                     Cell(text=str(v.n_seeds), value=v.n_seeds),
@@ -600,10 +629,12 @@ def _noise_table(data: ReportData) -> Table:
             ("Chance", True),
             ("Mean µ", True),
             ("Items ±", True),
-            ("Seed SD", True),
+            ("Item SE, last", True),
+            ("Seed SD, last", True),
+            ("Seed SD, avg.", True),
             ("SNR discrete", True),
-            ("SNR contin.", True),
             ("SNR above chance", True),
+            ("SNR contin.", True),
             ("Monot. discrete", True),
             ("Monot. contin.", True),
             ("Seeds", True),
@@ -617,9 +648,7 @@ def _noise_table(data: ReportData) -> Table:
 def _condition_detail(row: Any) -> str:
     parts = [row.formulation] if row.formulation else []
     parts.append(f"{row.num_fewshot}-shot")
-    if row.template != "default":
-        parts.append(text.clean(row.template))
-    return " · ".join(parts)
+    return " · ".join([*parts, *text.asked_words(row)])
 
 
 def _maybe(
@@ -657,11 +686,13 @@ def _number(value: float, style: Callable[[float], str], reason: str) -> Cell:
 
 
 def _methods(data: ReportData) -> list[tuple[str, tuple[str, ...]]]:
-    """Return each quantity with the methods that its estimates name."""
+    """Return each quantity with the methods by which its values were computed."""
     found: dict[str, dict[str, None]] = {}
     for row in data.rows:
         for part in (row.metric(kind) for kind in KINDS):
             for estimate in part.estimates if part else ():
+                if math.isnan(estimate.value):
+                    continue
                 found.setdefault(estimate.quantity, {})[estimate.method] = None
     return [(QUANTITIES.get(name, name), tuple(some)) for name, some in found.items()]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections import Counter
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 from harness.errors import InputError
 from harness.stats.estimate import Caution, Estimate
 from harness.stats.variance import (
-    MetricVariance,
     TaskVariance,
     formulation_pairs,
     variance_frame,
@@ -28,6 +28,9 @@ UNDEFINED = "\N{EN DASH}"
 
 RISES, DRIFTS = 0.8, 0.4
 """Monotonicity from which a curve is said to climb, and to climb unsteadily."""
+
+AT_CHANCE = "\N{ALMOST EQUAL TO}"
+"""Stands before a mean that guessing explains."""
 
 MAX_SENTENCES = 6
 """Of one kind in a summary; the table has the rest."""
@@ -52,6 +55,10 @@ class Asked(Protocol):
     def num_fewshot(self) -> int: ...  # noqa: D102
     @property
     def template(self) -> str: ...  # noqa: D102
+    @property
+    def generation(self) -> str: ...  # noqa: D102
+    @property
+    def settings(self) -> str: ...  # noqa: D102
 
 
 # ---- numbers -------------------------------------------------------------------
@@ -137,21 +144,54 @@ def labels(
 
     Tasks, templates and models of more than `limit` characters lose their middle.
     """
-    out = []
-    several_models = len({row.model for row in rows}) > 1
-    for row in rows:
-        peers = [other for other in rows if other.task == row.task]
-        parts = [row.task]
-        if row.formulation and len({p.formulation for p in peers}) > 1:
-            parts.append(row.formulation)
-        if len({p.num_fewshot for p in peers}) > 1:
-            parts.append(f"{row.num_fewshot}-shot")
-        if len({p.template for p in peers}) > 1:
-            parts.append(row.template)
-        if with_model and several_models:
-            parts.append(row.model)
-        out.append(" · ".join(shortened(part, limit) for part in parts))
-    return unique(out)
+    several_models = with_model and len({row.model for row in rows}) > 1
+    return unique(
+        " · ".join(
+            shortened(part, limit)
+            for part in _parts(row, rows) + ([row.model] if several_models else [])
+        )
+        for row in rows
+    )
+
+
+def _parts(
+    row: Asked, rows: Sequence[Asked], *, with_formulation: bool = True
+) -> list[str]:
+    """Return the task's name, and what tells its row from others of that task."""
+    peers = [other for other in rows if other.task == row.task]
+    parts = [row.task]
+    if with_formulation and len({p.formulation for p in peers}) > 1:
+        parts.append(row.formulation)
+    if len({p.num_fewshot for p in peers}) > 1:
+        parts.append(f"{row.num_fewshot}-shot")
+    if len({p.template for p in peers}) > 1:
+        parts.append(row.template)
+    if len({p.generation for p in peers}) > 1:
+        parts.append(generation_words(row.generation))
+    parts.append(row.settings)
+    return [part for part in parts if part]
+
+
+def asked_words(row: Asked) -> list[str]:
+    """Return template, generation overrides and settings, where there are any."""
+    template = "" if row.template == "default" else row.template
+    words = (template, generation_words(row.generation), row.settings)
+    return [clean(some) for some in words if some]
+
+
+def generation_words(generation: str) -> str:
+    """Return overrides of generation arguments in words, such as ``temperature 0.7``.
+
+    What is not the JSON that a sweep writes is returned as it is.
+    """
+    try:
+        pairs = dict(json.loads(generation or "{}"))
+    except (TypeError, ValueError):
+        return generation
+    return ", ".join(
+        f"{name.replace('_', ' ')} {json.dumps(value, ensure_ascii=False)}"
+        for name, value in pairs.items()
+    )
 
 
 def shortened(words: str, limit: int) -> str:
@@ -190,30 +230,48 @@ def findings(rows: Sequence[TaskVariance]) -> tuple[str, ...]:
     """Return what the variance table shows, in plain sentences."""
     if not rows:
         return ()
-    sentences = [_scope(rows)]
+    names = dict(zip(map(id, rows), labels(rows), strict=True))
     pairs = formulation_pairs(rows)
-    sentences += _limited([_pair(*pair) for pair in pairs], "formulation pair")
     in_pairs = {id(row) for pair in pairs for row in pair}
     alone = [row for row in rows if id(row) not in in_pairs]
-    names = dict(zip(map(id, rows), labels(rows), strict=True))
-    sentences += _chance([row for row in alone if is_at_chance(row)], names)
-    if not pairs:
-        sentences += _limited([_single(row) for row in alone], "row")
-    sentences += _noise_range(rows, names)
-    sentences += _ranking(rows, names)
-    sentences += _metric_kinds(rows)
-    sentences += _not_defined(rows, names)
-    return tuple(sentences)
+    untold = [*(row for pair in pairs[MAX_SENTENCES:] for row in pair)]
+    untold += alone[MAX_SENTENCES:]
+    return (
+        _scope(rows),
+        *_noise_range(rows, names),
+        *_ranking(rows, names),
+        *_metric_kinds(rows),
+        *_limited([_pair(*pair, rows) for pair in pairs], "formulation pair"),
+        *_limited([_single(row, rows) for row in alone], "row"),
+        *_chance([row for row in untold if is_at_chance(row)], names),
+        *_not_defined(rows, names),
+    )
 
 
 def is_at_chance(row: TaskVariance) -> bool:
-    """Return whether guessing would explain the mean: chance is in its interval."""
+    """Return whether guessing would explain the mean: chance is in its interval.
+
+    The interval is over items, so that this is said of these very checkpoints.
+    """
     low, high = row.discrete.mean.interval
     return low <= row.chance <= high
 
 
-def trend_word(monotonicity: Estimate) -> str:
-    """Return how the score moves over steps, in words."""
+def is_open_over_seeds(row: TaskVariance) -> bool:
+    """Return whether seeds leave open on which side of chance a model stands.
+
+    Of such a row that is not at chance, these checkpoints are above or below chance,
+    and others of the same model need not be. With one seed nothing is known of it.
+    """
+    low, high = row.discrete.snr_above_chance.interval
+    return low <= 0 <= high
+
+
+def trend_word(monotonicity: Estimate, n_seeds: int = 0) -> str:
+    """Return how the score moves over steps, in words.
+
+    `n_seeds` is how many seeds there are; fewer may have a rank correlation.
+    """
     value = monotonicity.value
     if math.isnan(value):
         return f"has no defined trend ({monotonicity.cautions[0].text})"
@@ -225,7 +283,9 @@ def trend_word(monotonicity: Estimate) -> str:
         word = "shows no clear trend"
     else:
         word = "falls"
-    return f"{word} (monotonicity {correlation(value)})"
+    n = monotonicity.n
+    where = f" in {n} of {n_seeds} seeds" if n < n_seeds else ""
+    return f"{word}{where} (monotonicity {correlation(value)})"
 
 
 def trend_sentence(rows: Sequence[TaskVariance], kind: str) -> str:
@@ -243,7 +303,7 @@ def trend_sentence(rows: Sequence[TaskVariance], kind: str) -> str:
                 f"{name} has one checkpoint ({score(part.mean.value)}), so no trend"
             )
         else:
-            clauses.append(f"{name} {trend_word(part.monotonicity)}")
+            clauses.append(f"{name} {trend_word(part.monotonicity, row.n_seeds)}")
     return "; ".join(clauses) + "."
 
 
@@ -265,11 +325,18 @@ def noise_sentences(rows: Sequence[TaskVariance]) -> tuple[str, str, str]:
         if known
         else "No row has a monotonicity."
     )
+    at_chance = sum(map(is_at_chance, rows))
+    hollow = (
+        f" {count(at_chance, 'row')} at chance, with hollow marks: nothing stands "
+        "above chance there, and a high ratio only says that the seeds agree; the "
+        "table has the ratio above chance beside it."
+        if at_chance
+        else ""
+    )
     return (
-        f"{spreads} The SD is one standard deviation, the half-width about two "
-        "standard errors; the bars are intervals.",
-        f"{snr} A score at chance can have a high signal to noise; the table also has "
-        "it above chance.",
+        f"{spreads} Both are one standard deviation, at the last checkpoint; the bars "
+        "are intervals.",
+        f"{snr}{hollow}",
         rank,
     )
 
@@ -313,11 +380,14 @@ def _up_to(counts: Sequence[int], noun: str) -> str:
     return most if min(counts) == max(counts) else f"up to {most}"
 
 
-def _at_last(part: MetricVariance) -> str:
-    mean = part.mean
+def _at_last(row: TaskVariance) -> str:
+    """Return what the checkpoints of a row score; a claim on them, not on the model."""
+    mean, n = row.discrete.mean, row.discrete.seed_sd_last.n
     if math.isnan(mean.value):
-        return f"has no mean ({mean.cautions[0].text})"
-    return f"scores {score(mean.value)} {interval(mean)}".rstrip()
+        return f"there is no mean ({mean.cautions[0].text})"
+    runs = "this run ends at" if n == 1 else f"these {n} runs end at a mean of"
+    scores = f"{runs} {score(mean.value)} {interval(mean)}".rstrip()
+    return f"{scores}{_against_chance(row)}"
 
 
 def _against_chance(row: TaskVariance) -> str:
@@ -326,49 +396,60 @@ def _against_chance(row: TaskVariance) -> str:
     if is_at_chance(row):
         return f", no more than guessing explains (chance {score(row.chance)})"
     side = "above" if row.discrete.mean.value > row.chance else "below"
-    return f", {side} chance ({score(row.chance)})"
+    doubt = (
+        ", though another set of seeds might not be" if is_open_over_seeds(row) else ""
+    )
+    return f", {side} chance ({score(row.chance)}){doubt}"
 
 
 def _noise(row: TaskVariance) -> str:
-    sd, width = row.discrete.seed_sd, row.discrete.item_half_width
+    # Not E: early checkpoints at chance hide how far seeds have parted by the last.
+    sd, error = row.discrete.seed_sd_last, row.discrete.item_se_last
     seeds = (
-        f"training seeds differ by SD {spread(sd.value)}"
+        f"SD {spread(sd.value)} over seeds"
         if not math.isnan(sd.value)
-        else f"the spread over seeds is not defined ({sd.cautions[0].text})"
+        else f"no SD over seeds ({sd.cautions[0].text})"
     )
     items = (
-        f"items leave ±{spread(width.value)}"
-        if not math.isnan(width.value)
-        else f"the interval over items is not defined ({width.cautions[0].text})"
+        f"standard error {spread(error.value)} over items"
+        if not math.isnan(error.value)
+        else f"no standard error over items ({error.cautions[0].text})"
     )
-    snr = row.discrete.snr.value
-    there = "" if math.isnan(snr) else f" (signal to noise at the last {ratio(snr)})"
-    # E is an average: early checkpoints at chance hide how far seeds part later.
-    return f"averaged over checkpoints, {seeds}{there} and {items}"
+    return f"{seeds}, {items}"
 
 
-def _pair(choice: TaskVariance, cloze: TaskVariance) -> str:
-    task = clean(cloze.task)
+def _trend(row: TaskVariance) -> str:
+    return f"the score {trend_word(row.discrete.monotonicity, row.n_seeds)}"
+
+
+def _pair(
+    choice: TaskVariance, cloze: TaskVariance, rows: Sequence[TaskVariance]
+) -> str:
+    task = _subject(cloze, rows, with_formulation=False)
     if choice.task != cloze.task:
         task = f"{task} against {clean(choice.task)}"
     partial = " (partial run)" if choice.is_partial or cloze.is_partial else ""
     return (
-        f"{clean(cloze.model)}, {task}{partial}: at the last checkpoint cloze "
-        f"{_at_last(cloze.discrete)}{_against_chance(cloze)}, and "
-        f"{trend_word(cloze.discrete.monotonicity)}; {_noise(cloze)}. By letter, on "
-        f"the same {count(choice.n_items, 'item')}, it "
-        f"{_at_last(choice.discrete)}{_against_chance(choice)}, and "
-        f"{trend_word(choice.discrete.monotonicity)}."
+        f"{task}{partial}: as cloze, {_at_last(cloze)}; {_noise(cloze)}; "
+        f"{_trend(cloze)}. By letter, on the same {count(choice.n_items, 'item')}, "
+        f"{_at_last(choice)}; {_trend(choice)}."
     )
 
 
-def _single(row: TaskVariance) -> str:
+def _single(row: TaskVariance, rows: Sequence[TaskVariance]) -> str:
     partial = " (partial run)" if row.is_partial else ""
     return (
-        f"{clean(row.model)}, {clean(row.task)}{partial}: at the last checkpoint it "
-        f"{_at_last(row.discrete)}{_against_chance(row)}, and "
-        f"{trend_word(row.discrete.monotonicity)}; {_noise(row)}."
+        f"{_subject(row, rows)}{partial}: {_at_last(row)}; {_noise(row)}; "
+        f"{_trend(row)}."
     )
+
+
+def _subject(
+    row: TaskVariance, rows: Sequence[TaskVariance], *, with_formulation: bool = True
+) -> str:
+    own = [other for other in rows if other.model == row.model]
+    parts = _parts(row, own, with_formulation=with_formulation)
+    return f"{clean(row.model)}, {clean(' · '.join(parts))}"
 
 
 def _chance(rows: Sequence[TaskVariance], names: dict[int, str]) -> list[str]:
@@ -381,17 +462,17 @@ def _chance(rows: Sequence[TaskVariance], names: dict[int, str]) -> list[str]:
 
 
 def _noise_range(rows: Sequence[TaskVariance], names: dict[int, str]) -> list[str]:
-    known = [r for r in rows if not math.isnan(r.discrete.seed_sd.value)]
+    known = [r for r in rows if not math.isnan(_sd(r))]
     if len(known) < 2:
         return []
-    least = min(known, key=lambda r: r.discrete.seed_sd.value)
-    most = max(known, key=lambda r: r.discrete.seed_sd.value)
-    wider = [r for r in known if r.discrete.item_half_width.value > _sd(r)]
+    least, most = min(known, key=_sd), max(known, key=_sd)
+    both = [r for r in known if not math.isnan(r.discrete.item_se_last.value)]
+    noisier = [r for r in both if _sd(r) > r.discrete.item_se_last.value]
     return [
-        "Averaged over checkpoints, another training seed moves a score by SD "
+        "At the last checkpoint another training seed moves a score by SD "
         f"{spread(_sd(least))} ({names[id(least)]}) to {spread(_sd(most))} "
-        f"({names[id(most)]}); in {len(wider)} of {len(known)} rows "
-        "the half-width over items is larger than that SD."
+        f"({names[id(most)]}); in {len(noisier)} of {count(len(both), 'row')} that is "
+        "more than another draw of items would, by their standard error."
     ]
 
 
@@ -437,12 +518,12 @@ def _metric_kinds(rows: Sequence[TaskVariance]) -> list[str]:
 def _not_defined(rows: Sequence[TaskVariance], names: dict[int, str]) -> list[str]:
     missing: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
-        for estimate in (row.discrete.seed_sd, row.discrete.monotonicity):
+        for quantity, estimate in (
+            ("seed SD at the last checkpoint", row.discrete.seed_sd_last),
+            ("monotonicity", row.discrete.monotonicity),
+        ):
             if math.isnan(estimate.value):
                 caution = estimate.cautions[0]
-                quantity = {"seed_sd": "seed SD"}.get(
-                    estimate.quantity, estimate.quantity
-                )
                 key = (quantity, caution.code, caution.text)
                 missing.setdefault(key, []).append(names[id(row)])
     sentences = []
@@ -454,7 +535,7 @@ def _not_defined(rows: Sequence[TaskVariance], names: dict[int, str]) -> list[st
 
 
 def _sd(row: TaskVariance) -> float:
-    return row.discrete.seed_sd.value
+    return row.discrete.seed_sd_last.value
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -485,6 +566,8 @@ def point_sentence(name: str, point: TrendPoint, metric: str) -> str:
 
 # ---- terminal and files --------------------------------------------------------
 
+LEGEND = f"{AT_CHANCE} guessing explains it: chance lies in the interval over items"
+
 _HEADINGS = (
     "task",
     "form",
@@ -492,8 +575,10 @@ _HEADINGS = (
     "chance",
     "mean",
     "items\n±",
-    "seed\nSD",
+    "seed\nSD\nlast",
+    "seed\nSD\navg",
     "SNR\ndisc",
+    "SNR\nabove\nch.",
     "SNR\ncont",
     "mono\ndisc",
     "mono\ncont",
@@ -518,6 +603,8 @@ def show_variance(
     for model in models:
         some = [row for row in rows if row.model == model]
         console.print(_rich_table(some, notes, title=model))
+    if any(map(is_at_chance, rows)):
+        console.print(LEGEND, highlight=False, markup=False)
     for number, note in enumerate(notes, 1):
         console.print(f"{_superscript(number)} {note}", highlight=False, markup=False)
     console.print()
@@ -564,6 +651,8 @@ def variance_markup(rows: Sequence[TaskVariance], format_: str) -> str:
         cells = [_md(clean(row.model)), *map(_md, _cells(row, notes))]
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
+    if any(map(is_at_chance, rows)):
+        lines.append(f"- {_md(LEGEND)}")
     lines += [f"- {_superscript(n)} {_md(note)}" for n, note in enumerate(notes, 1)]
     lines += ["", *(f"{_md(sentence)}\n" for sentence in findings(rows))]
     return "\n".join(lines)
@@ -603,17 +692,19 @@ def _cells(row: TaskVariance, notes: list[str]) -> list[str]:
         if note not in notes:
             notes.append(note)
         marks.append(_superscript(notes.index(note) + 1))
-    shots = f" {row.num_fewshot}-shot" if row.num_fewshot else ""
-    template = f" ({clean(row.template)})" if row.template != "default" else ""
+    task = [row.task, f"{row.num_fewshot}-shot" if row.num_fewshot else ""]
+    task += [f"({words})" for words in asked_words(row)]
     return [
-        f"{clean(row.task)}{shots}{template}",
+        clean(" ".join(filter(None, task))),
         row.formulation or UNDEFINED,
         f"{row.n_items}{' part.' if row.is_partial else ''}",
         score(row.chance),
-        score(discrete.mean.value),
+        (AT_CHANCE if is_at_chance(row) else "") + score(discrete.mean.value),
         spread(discrete.item_half_width.value),
+        spread(discrete.seed_sd_last.value),
         spread(discrete.seed_sd.value),
         ratio(discrete.snr.value),
+        ratio(discrete.snr_above_chance.value),
         ratio(continuous.snr.value) if continuous else UNDEFINED,
         correlation(discrete.monotonicity.value),
         correlation(continuous.monotonicity.value) if continuous else UNDEFINED,

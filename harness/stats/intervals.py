@@ -69,6 +69,18 @@ def mean_intervals(
     return low, high
 
 
+def standard_error(half_width: Floats, *, confidence_level: float) -> Floats:
+    """Return half-widths of intervals as standard errors, to be compared with SDs.
+
+    ``half_width / z`` with z the two-sided normal quantile, 1.96 at 95 %: an interval
+    that is wider than the normal one, for few items or for scores all right or all
+    wrong, gives a standard error that is larger by as much, and never 0.
+    """
+    from scipy.special import ndtri
+
+    return np.asarray(half_width / ndtri(0.5 + confidence_level / 2))
+
+
 def is_binary(scores: Floats) -> npt.NDArray[np.bool_]:
     """Return which series of item scores hold nothing but 0 and 1."""
     return np.asarray(((scores == 0) | (scores == 1)).all(-1))

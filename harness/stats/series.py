@@ -92,6 +92,45 @@ def seed_sd(
     )
 
 
+def last_seed_sd(
+    last: Floats, *, ddof: int = 1, confidence_level: float = 0.95
+) -> Estimate:
+    """Return the standard deviation over seeds at one checkpoint.
+
+    ``SD over seeds s of score[s]``: how far apart training seeds lie where the mean is
+    quoted. `seed_sd` averages over all checkpoints, of which early ones, at chance,
+    hardly differ. The interval is that of `seed_sd`, exact for normal seeds.
+
+    Parameters
+    ----------
+    last : ndarray, shape (n_seeds,)
+        Scores at the last checkpoint; ``nan`` where not evaluated.
+    ddof : {1, 0}
+        Subtracted from the number of seeds in the SD's denominator.
+
+    Notes
+    -----
+    Cautions: ``one-seed``, ``constant-over-seeds``.
+    """
+    _check_ddof(ddof)
+    values = last[~np.isnan(last)]
+    n = len(values)
+    method = f"SD over seeds at the last checkpoint (ddof={ddof})"
+    reason = _no_spread(values, len(last))
+    if reason is not None:
+        code, text = reason
+        return undefined("seed_sd_last", n=n, method=method, code=code, text=text)
+    unbiased = float(values.std(ddof=1))
+    return Estimate(
+        quantity="seed_sd_last",
+        value=float(values.std(ddof=ddof)),
+        interval=_sd_interval(unbiased, n - 1, confidence_level),
+        confidence_level=confidence_level,
+        n=n,
+        method=f"{method}; chi-square interval",
+    )
+
+
 def rank_correlations(scores: Floats, *, method: RankMethod = "tau-b") -> Floats:
     """Return the rank correlation of each series with its order.
 
@@ -253,17 +292,8 @@ def signal_to_noise(
     reason: tuple[str, str] | None = None
     if above is not None and math.isnan(above):
         reason = "no-chance-level", "this metric has no score of a guesser"
-    elif n < 2:
-        reason = (
-            "one-seed",
-            _too_few_seeds(len(last), n, "the last step"),
-        )
-    elif np.ptp(_ties_made_equal(values)) == 0:
-        reason = (
-            "constant-over-seeds",
-            f"all {n} seeds have the same score at the last step; "
-            "more items would tell them apart",
-        )
+    else:
+        reason = _no_spread(values, len(last))
     if reason is not None:
         return undefined(quantity, n=n, method=method, code=reason[0], text=reason[1])
     mean = float(values.mean())
@@ -278,6 +308,20 @@ def signal_to_noise(
         n=n,
         method=f"{method}; noncentral t interval",
     )
+
+
+def _no_spread(values: Floats, n_seeds: int) -> tuple[str, str] | None:
+    """Return why scores at the last step have no SD over seeds, as code and text."""
+    n = len(values)
+    if n < 2:
+        return "one-seed", _too_few_seeds(n_seeds, n, "the last step")
+    if np.ptp(_ties_made_equal(values)) == 0:
+        return (
+            "constant-over-seeds",
+            f"all {n} seeds have the same score at the last step; "
+            "more items would tell them apart",
+        )
+    return None
 
 
 def _too_few_seeds(n_seeds: int, n_there: int, where: str) -> str:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DesignError
-from harness.frames import CONDITION
+from harness.frames import CONDITION, SETTINGS, check_responses
 from harness.records import digest
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
-from harness.stats.intervals import HALL, WILSON, is_binary, mean_intervals
+from harness.stats.intervals import (
+    HALL,
+    WILSON,
+    is_binary,
+    mean_intervals,
+    standard_error,
+)
 from harness.stats.scores import (
     METRICS,
     UNKNOWN_METRIC,
@@ -26,6 +33,7 @@ from harness.stats.scores import (
 )
 from harness.stats.series import (
     RankMethod,
+    last_seed_sd,
     last_step,
     monotonicity,
     seed_sd,
@@ -38,6 +46,14 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
+
+SETTING_WORDS = {
+    "task_digest": "task",
+    "template_digest": "template",
+    "batch_size": "batch size",
+    "max_length": "max length",
+}
+"""How settings are called in words, where not by their own name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,8 +101,14 @@ class MetricVariance:
     item_half_width: Estimate
     """Half the interval over items, averaged over seeds and checkpoints."""
 
+    item_se_last: Estimate
+    """Standard error over items of one checkpoint, the last, averaged over seeds."""
+
     seed_sd: Estimate
     """E of the paper: SD over seeds at each checkpoint, averaged over checkpoints."""
+
+    seed_sd_last: Estimate
+    """SD over seeds at the last checkpoint: the spread of what `mean` averages."""
 
     snr: Estimate
     """µ over the SD between seeds, both at the last checkpoint."""
@@ -103,7 +125,9 @@ class MetricVariance:
         return (
             self.mean,
             self.item_half_width,
+            self.item_se_last,
             self.seed_sd,
+            self.seed_sd_last,
             self.snr,
             self.snr_above_chance,
             self.monotonicity,
@@ -114,29 +138,37 @@ class MetricVariance:
         return {
             "metric": self.metric,
             "curve": self.curve.to_dict(),
-            "mean": self.mean.to_dict(),
-            "item_half_width": self.item_half_width.to_dict(),
-            "seed_sd": self.seed_sd.to_dict(),
-            "snr": self.snr.to_dict(),
-            "snr_above_chance": self.snr_above_chance.to_dict(),
-            "monotonicity": self.monotonicity.to_dict(),
+            **{estimate.quantity: estimate.to_dict() for estimate in self.estimates},
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TaskVariance:
-    """One row of the variance table: one model under one condition."""
+    """One row of the variance table: a model, under one condition and settings."""
 
     model: str
     task: str
     formulation: str
     num_fewshot: int
     template: str
+    generation: str
+    """The suite's overrides of generation arguments, as JSON; or empty."""
+
+    task_digest: str | None
+    template_digest: str | None
+    dtype: str | None
+    batch_size: int | None
+    max_length: int | None
+    backend: str | None
+    settings: str
+    """How this row differs from others of its model and condition, such as ``dtype
+    float16, batch size 32``; empty where there is no other."""
+
     n_items: int
     """Items put to the models; an estimate's `n` says how many it could use."""
 
-    is_partial: bool
-    """Whether fewer items than the task holds were put to the models."""
+    n_items_total: int
+    """Items that the task holds."""
 
     items_digest: str
     """Digest of the items; equal where two rows ask the same questions."""
@@ -158,6 +190,11 @@ class TaskVariance:
     """What concerns the data; each estimate carries its own besides."""
 
     @property
+    def is_partial(self) -> bool:
+        """Whether fewer items than the task holds were put to the models."""
+        return self.n_items < self.n_items_total
+
+    @property
     def all_cautions(self) -> tuple[Caution, ...]:
         """The row's and its estimates' cautions, each text once."""
         parts = [self.discrete] + ([self.continuous] if self.continuous else [])
@@ -170,8 +207,10 @@ class TaskVariance:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
         return {
             "model": self.model,
-            **{name: getattr(self, name) for name in CONDITION},
+            **{name: getattr(self, name) for name in (*CONDITION, *SETTINGS)},
+            "settings": self.settings,
             "n_items": self.n_items,
+            "n_items_total": self.n_items_total,
             "is_partial": self.is_partial,
             "items_digest": self.items_digest,
             "n_seeds": self.n_seeds,
@@ -191,12 +230,19 @@ def variance_table(
     rank_method: RankMethod = "tau-b",
     discrete: str | None = None,
     continuous: str | None = None,
+    task: str | None = None,
 ) -> tuple[TaskVariance, ...]:
     """Return a row for each model and condition, in the order of their names.
 
+    Answers under different settings are not pooled: they have a row each. Of a
+    checkpoint with several weights, whose files were overwritten and evaluated again,
+    the answers of the weights evaluated last count, for every task.
+
     Repeats, few-shot seeds and sample seeds of an item are averaged first. Scores of
     checkpoints are then means over the items that all of them have scored; a
-    checkpoint of which no answer could be scored counts as not evaluated.
+    checkpoint of which no answer could be scored counts as not evaluated. Items are
+    told apart by their place in the task, so that a question that it holds twice
+    counts twice, as in lm-eval.
 
     Parameters
     ----------
@@ -211,6 +257,8 @@ def variance_table(
     discrete, continuous : str, optional
         Metrics instead of the task's own: a name in `scores.METRICS`, or lm-eval's
         ``metric,filter`` as stored.
+    task : str, optional
+        Only rows of this task; which weights count is judged by all `responses`.
 
     Raises
     ------
@@ -222,27 +270,31 @@ def variance_table(
 
     Notes
     -----
-    Cautions of a row: ``identical-seeds``, ``missing-checkpoints``,
-    ``unequal-repeats``. Of an estimate: ``items-not-shared``,
-    ``unscored-responses``, ``unscored-checkpoints``, ``no-shared-items``,
-    ``constant-over-items`` and those of `harness.stats.series`.
+    Cautions of a row: ``mixed-settings``, ``replaced-weights``, ``identical-seeds``,
+    ``identical-checkpoints``, ``missing-checkpoints``, ``unequal-repeats``. Of an
+    estimate: ``items-not-shared``, ``unscored-responses``, ``unscored-checkpoints``,
+    ``no-shared-items``, ``constant-over-items`` and those of `harness.stats.series`.
     """
+    check_responses(responses)
     if not 0 < confidence_level < 1:
         raise DesignError(
             f"the confidence level is {confidence_level}; it must be above 0 and "
             "below 1, such as 0.95",
             code="bad-confidence-level",
         )
+    responses = responses.assign(is_current=_is_current(responses))
+    if task is not None:
+        responses = responses[responses["task"] == task]
     if len(responses) == 0:
         raise DesignError(
             "there are no responses to summarise; run the suite first",
             code="no-responses",
         )
     scored = score_responses(responses)
-    options = _Options(ddof, confidence_level, rank_method)
-    groups = scored.groupby(["model", *CONDITION], sort=True, observed=True)
+    options = _Options(ddof, confidence_level, rank_method, discrete, continuous)
+    conditions = scored.groupby(["model", *CONDITION], sort=True, observed=True)
     return tuple(
-        _task_variance(key, part, discrete, continuous, options) for key, part in groups
+        row for key, part in conditions for row in _condition_rows(key, part, options)
     )
 
 
@@ -250,11 +302,12 @@ def variance_frame(rows: Iterable[TaskVariance]) -> pd.DataFrame:
     """Return the variance table as a tidy frame: a row for each `TaskVariance`.
 
     Columns: ``model``, ``task``, ``formulation``, ``num_fewshot``, ``template``,
-    ``n_items``, ``chance``, ``metric_discrete``, ``metric_continuous``, ``mean``,
-    ``low``, ``high``, ``seed_sd``, ``item_half_width``, ``snr_discrete``,
-    ``snr_continuous``, ``snr_above_chance``, ``monotonicity_discrete``,
-    ``monotonicity_continuous``, ``n_seeds``, ``n_checkpoints``, ``cautions`` (codes,
-    separated by spaces). Where no metric is named, the discrete one is meant.
+    ``generation``, ``settings``, ``n_items``, ``chance``, ``metric_discrete``,
+    ``metric_continuous``, ``mean``, ``low``, ``high``, ``seed_sd_last``, ``seed_sd``,
+    ``item_half_width``, ``item_se_last``, ``snr_discrete``, ``snr_continuous``,
+    ``snr_above_chance``, ``monotonicity_discrete``, ``monotonicity_continuous``,
+    ``n_seeds``, ``n_checkpoints``, ``cautions`` (codes, separated by spaces). Where no
+    metric is named, the discrete one is meant.
     """
     import pandas as pd
 
@@ -266,7 +319,7 @@ def formulation_pairs(
 ) -> tuple[tuple[TaskVariance, TaskVariance], ...]:
     """Return the (choice, cloze) pairs that put the same items to the same model.
 
-    Few-shot count and template are the same too, so that nothing but the
+    All else that can change an answer is the same too, so that nothing but the
     formulation differs; the tasks' names need not be.
     """
     rows = tuple(rows)
@@ -282,6 +335,7 @@ def formulation_pairs(
 _COLUMNS = (
     "model",
     *CONDITION,
+    "settings",
     "n_items",
     "chance",
     "metric_discrete",
@@ -289,8 +343,10 @@ _COLUMNS = (
     "mean",
     "low",
     "high",
+    "seed_sd_last",
     "seed_sd",
     "item_half_width",
+    "item_se_last",
     "snr_discrete",
     "snr_continuous",
     "snr_above_chance",
@@ -307,6 +363,8 @@ class _Options:
     ddof: int
     confidence_level: float
     rank_method: RankMethod
+    discrete: str | None
+    continuous: str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -322,6 +380,7 @@ class _Design:
     train_seeds: tuple[int | None, ...]
     steps: tuple[int | None, ...]
     item_ids: tuple[str, ...]
+    """Of each place in the task; a question that stands in two is there twice."""
 
     @property
     def n_items(self) -> int:
@@ -344,27 +403,113 @@ class _Design:
         return mean.reshape(shape), asked.reshape(shape)
 
 
+def _is_current(responses: pd.DataFrame) -> Flags:
+    """Tell answers of the weights evaluated last from those of weights since replaced.
+
+    A checkpoint goes by its name, and its files may be overwritten: then the store has
+    answers of several weights under one name, which must not be averaged.
+    """
+    name = ["model", "train_seed", "step"]
+    checkpoint, weights = (
+        responses.groupby(columns, dropna=False, observed=True)
+        .ngroup()
+        .to_numpy(dtype=np.intp)
+        for columns in (name, [*name, "weights_digest"])
+    )
+    moment = responses["finished_at"].to_numpy(dtype="datetime64[us]").view(np.int64)
+    # In the order of time, so that the weights evaluated last are written last.
+    order = np.lexsort((weights, moment))
+    last = np.zeros(checkpoint.max(initial=-1) + 1, dtype=np.intp)
+    last[checkpoint[order]] = weights[order]
+    return np.asarray(weights == last[checkpoint])
+
+
+def _condition_rows(
+    key: tuple[Any, ...], part: pd.DataFrame, options: _Options
+) -> Iterable[TaskVariance]:
+    """Return the rows of one model and condition, one for each of the settings."""
+    identity = dict(zip(("model", *CONDITION), map(_plain, key), strict=True))
+    cautions: tuple[Caution, ...] = ()
+    current = part[part["is_current"]]
+    if len(current) < len(part):
+        cautions = (_replaced(part[~part["is_current"]], is_all=current.empty),)
+    groups = list(
+        (part if current.empty else current).groupby(
+            list(SETTINGS), sort=True, observed=True, dropna=False
+        )
+    )
+    settings = [tuple(map(_plain, values)) for values, _ in groups]
+    varied = [len(set(values)) > 1 for values in zip(*settings, strict=True)]
+    names = [SETTING_WORDS.get(name, name) for name in SETTINGS]
+    if any(varied):
+        text = (
+            f"answers under other settings ({', '.join(compress(names, varied))}) "
+            "stand in rows of their own; scores may differ for that reason alone"
+        )
+        cautions += (Caution("mixed-settings", text),)
+    for values, (_, group) in zip(settings, groups, strict=True):
+        words = map(_setting, names, values)
+        yield _task_variance(
+            {
+                **identity,
+                **dict(zip(SETTINGS, values, strict=True)),
+                "settings": ", ".join(compress(words, varied)),
+            },
+            group,
+            cautions,
+            options,
+        )
+
+
+def _replaced(old: pd.DataFrame, *, is_all: bool) -> Caution:
+    n = len(old[["train_seed", "step"]].drop_duplicates())
+    checkpoints = "1 checkpoint was" if n == 1 else f"{n} checkpoints were"
+    rest = ", and there is no other; run the suite again" if is_all else ""
+    return Caution(
+        "replaced-weights",
+        f"{checkpoints} evaluated again with other weights; {len(old)} older "
+        f"{'answer is' if len(old) == 1 else 'answers are'} left out{rest}",
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a name or a number of a row as Python's own; ``None`` for null."""
+    import pandas as pd
+
+    if pd.isna(value):
+        return None
+    return value if isinstance(value, str) else int(value)
+
+
+def _setting(name: str, value: Any) -> str:
+    if value is None:
+        return f"{name} unset"
+    is_digest = name in ("task", "template")
+    return f"{name} {value[:8] if is_digest else value}"
+
+
 def _task_variance(
-    key: tuple[Any, ...],
+    identity: dict[str, Any],
     part: pd.DataFrame,
-    discrete: str | None,
-    continuous: str | None,
+    cautions: tuple[Caution, ...],
     options: _Options,
 ) -> TaskVariance:
-    model, task, formulation, num_fewshot, template = key
     own_discrete, own_continuous = default_metrics(part)
-    discrete, continuous = discrete or own_discrete, continuous or own_continuous
+    discrete = own_discrete if options.discrete is None else options.discrete
+    continuous = own_continuous if options.continuous is None else options.continuous
     design = _design(part)
+    is_current = part["is_current"].to_numpy()
     tables = {
-        name: design.item_scores(metric_scores(part, name))
+        name: design.item_scores(
+            np.where(is_current, metric_scores(part, name), np.nan)
+        )
         for name in (discrete, continuous)
         if name is not None
     }
     if continuous is not None and np.isnan(tables[continuous][0]).all():
         continuous = None
-    kept, cautions = _distinct_seeds(
-        tables[continuous or discrete][0], design.train_seeds
-    )
+    kept, twins = _distinct_seeds(tables[continuous or discrete][0], design.train_seeds)
+    cautions += twins
     cautions += _grid_cautions(tables[discrete][1][kept], design, kept)
     cautions += _repeat_cautions(design)
     # Of items with several right answers lm-eval keeps the score, not their number.
@@ -384,14 +529,10 @@ def _task_variance(
 
     first, chance = summary(discrete)
     return TaskVariance(
-        model=str(model),
-        task=str(task),
-        formulation=str(formulation),
-        num_fewshot=int(num_fewshot),
-        template=str(template),
+        **identity,
         n_items=design.n_items,
-        is_partial=design.n_items < int(part["n_items_total"].max()),
-        items_digest=digest(design.item_ids),
+        n_items_total=int(part["n_items_total"].max()),
+        items_digest=digest(sorted(design.item_ids)),
         n_seeds=len(kept),
         n_checkpoints=len(design.steps),
         chance=chance,
@@ -437,14 +578,15 @@ def _metric_variance(
         over_seeds = table[here, column][:, shared].mean(0)
         mean = _mean_estimate(over_seeds, level, limits)
         width = _width_estimate(half_widths, is_binary(cells), n, level)
+        error = _last_error(half_widths[here, column], n, level)
     else:
         nothing = Caution(
             "no-shared-items",
             "no item was scored at every checkpoint; evaluate the same items on each",
         )
-        mean, width = (
+        mean, width, error = (
             undefined(q, n=0, method="mean", code=nothing.code, text=nothing.text)
-            for q in ("mean", "item_half_width")
+            for q in ("mean", "item_half_width", "item_se_last")
         )
 
     def with_cautions(estimate: Estimate, *more: Caution) -> Estimate:
@@ -464,8 +606,13 @@ def _metric_variance(
         curve=curve,
         mean=with_cautions(mean, *last_cautions),
         item_half_width=with_cautions(width),
+        item_se_last=with_cautions(error, *last_cautions),
         seed_sd=with_cautions(
             seed_sd(scores, ddof=options.ddof, confidence_level=level)
+        ),
+        seed_sd_last=with_cautions(
+            last_seed_sd(last, ddof=options.ddof, confidence_level=level),
+            *last_cautions,
         ),
         snr=with_cautions(ratio("snr", None), *last_cautions),
         snr_above_chance=with_cautions(
@@ -522,6 +669,24 @@ def _width_estimate(
     )
 
 
+def _last_error(half_widths: Floats, n: int, confidence_level: float) -> Estimate:
+    errors = standard_error(half_widths, confidence_level=confidence_level)
+    known = errors[~np.isnan(errors)]
+    method = (
+        "half the interval over items, over the normal quantile; mean over seeds at "
+        "the last checkpoint"
+    )
+    cautions = _width_cautions(np.array(len(known) < len(errors)), n)
+    return Estimate(
+        quantity="item_se_last",
+        value=_mean_or_nan(known),
+        confidence_level=confidence_level,
+        n=n,
+        method=method,
+        cautions=cautions,
+    )
+
+
 def _width_cautions(is_missing: Flags, n: int) -> tuple[Caution, ...]:
     if not is_missing.any():
         return ()
@@ -537,7 +702,9 @@ def _width_cautions(is_missing: Flags, n: int) -> tuple[Caution, ...]:
 def _design(part: pd.DataFrame) -> _Design:
     seed, train_seeds = _ordered(part["train_seed"])
     step, steps = _ordered(part["step"])
-    item, ids = part["item_id"].factorize(sort=True)
+    items = part.groupby(["item_index", "item_id"], sort=True)
+    item: Codes = np.asarray(items.ngroup(), dtype=np.intp)
+    ids = items.size().index.get_level_values("item_id")
     draws = part.groupby(["fewshot_seed", "sample_seed", "repeat"]).ngroup()
     draw: Codes = np.asarray(draws, dtype=np.intp)
     return _Design(seed, step, item, draw, train_seeds, steps, tuple(ids))
@@ -673,7 +840,9 @@ def _mean_or_nan(values: Floats) -> float:
 
 
 def _asks(row: TaskVariance) -> tuple[Any, ...]:
-    return row.model, row.items_digest, row.num_fewshot, row.template
+    names = {*CONDITION, *SETTINGS} - {"task", "task_digest", "formulation"}
+    same = (getattr(row, name) for name in sorted(names))
+    return row.model, row.items_digest, *same
 
 
 def _nested(values: Floats) -> list[list[float | None]]:
@@ -685,6 +854,7 @@ def _flat(row: TaskVariance) -> dict[str, Any]:
     return {
         "model": row.model,
         **{name: getattr(row, name) for name in CONDITION},
+        "settings": row.settings,
         "n_items": row.n_items,
         "chance": row.chance,
         "metric_discrete": discrete.metric,
@@ -692,8 +862,10 @@ def _flat(row: TaskVariance) -> dict[str, Any]:
         "mean": discrete.mean.value,
         "low": discrete.mean.interval.low,
         "high": discrete.mean.interval.high,
+        "seed_sd_last": discrete.seed_sd_last.value,
         "seed_sd": discrete.seed_sd.value,
         "item_half_width": discrete.item_half_width.value,
+        "item_se_last": discrete.item_se_last.value,
         "snr_discrete": discrete.snr.value,
         "snr_continuous": continuous.snr.value if continuous else math.nan,
         "snr_above_chance": discrete.snr_above_chance.value,

@@ -17,6 +17,7 @@ TRIAL = {
     "template": "default",
     "formulation": "",
     "num_fewshot": 0,
+    "generation": "",
     "fewshot_seed": 0,
     "sample_seed": 0,
     "repeats": 1,

@@ -233,7 +233,7 @@ def test_an_unknown_selection_is_ignored(visit, html):
 def test_tables_sort_by_number_with_undefined_last(visit, html):
     page, seen = visit(html)
     head = page.locator("#noise-table th", has_text="SNR contin.")
-    column = "td:nth-child(10)"
+    column = "td:nth-child(13)"
     cells = page.locator(f"#noise-table tbody tr {column}")
 
     for direction in ("ascending", "descending"):

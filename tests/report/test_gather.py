@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import SchemaError
+from harness.report.figures import styles
 from harness.report.gather import gather
 from harness.stats.variance import variance_table
 
@@ -115,18 +116,91 @@ def test_an_empty_store_is_a_report_too(simulated):
 
 
 @pytest.mark.parametrize(
-    ("column", "value"),
-    [("dtype", "bfloat16"), ("batch_size", 8), ("device", "cuda:0")],
+    ("column", "value"), [("dtype", "bfloat16"), ("batch_size", 8), ("max_length", 99)]
 )
-def test_settings_that_differ_within_a_task_are_told(simulated, column, value):
+def test_settings_that_differ_within_a_model_are_rows_told_once(
+    simulated, column, value
+):
+    simulated.task("a", n_items=20, steps=(0, 10), seeds=(0, 1))
+    simulated.task("a", n_items=20, steps=(0, 10), seeds=(0, 1), **{column: value})
+
+    data = simulated.data()
+
+    assert data.cautions == ()
+    assert [c.code for v in data.variance for c in v.cautions] == ["mixed-settings"] * 2
+    assert len({v.settings for v in data.variance}) == 2
+    assert any(str(value) in v.settings for v in data.variance)
+    # One figure, in which no two curves look alike.
+    assert len(data.panels) == 1
+    assert len(set(styles(data.rows).values())) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("dtype", "bfloat16", "dtype"),
+        ("max_length", None, "max length"),
+        ("task_digest", "other", "task"),
+    ],
+)
+def test_settings_that_differ_between_models_are_told(simulated, column, value, words):
+    simulated.task("a", model="m", n_items=20, steps=(0, 10))
+    simulated.task("a", model="n", n_items=20, steps=(0, 10), **{column: value})
+
+    data = simulated.data()
+
+    (caution,) = data.cautions
+    assert caution.code == "settings-differ"
+    assert f"asked a under different settings ({words})" in caution.text
+    assert [v.settings for v in data.variance] == ["", ""]
+    # With a row under the other's settings there is a pair that compares.
+    simulated.task("a", model="n", n_items=20, steps=(0, 10))
+    assert simulated.data().cautions == ()
+
+
+def test_devices_that_differ_within_a_task_are_told(simulated):
     simulated.task("a", n_items=20, steps=(0,), seeds=(0, 1))
-    simulated.task("a", n_items=20, steps=(10,), seeds=(0, 1), **{column: value})
+    simulated.task("a", n_items=20, steps=(10,), seeds=(0, 1), device="cuda:0")
 
     (caution,) = simulated.data().cautions
 
-    assert caution.code == "mixed-settings"
-    assert column in caution.text
-    assert str(value) in caution.text
+    assert caution.code == "mixed-devices"
+    assert "cpu, cuda:0" in caution.text
+
+
+def test_failed_trials_are_those_of_the_row_s_settings(simulated):
+    simulated.task("a", n_items=20, steps=(0,))
+    simulated.task("a", n_items=20, steps=(0,), dtype="bfloat16", max_length=None)
+    simulated.fail("a", steps=(10,), seeds=(0,), dtype="bfloat16", max_length=None)
+
+    rows = simulated.data().rows
+
+    assert {r.variance.dtype: r.n_failed for r in rows} == {"bfloat16": 1, "float32": 0}
+
+
+def test_options_reach_the_table_and_the_bands(simulated):
+    simulated.task("a", n_items=30, steps=(0, 10), seeds=(0, 1, 2))
+    tables = simulated.responses, simulated.attempts
+    options = {"ddof": 0, "confidence_level": 0.5, "rank_method": "tau-a"}
+    options |= {"discrete": "acc_norm", "continuous": "margin"}
+
+    (row,) = gather(*tables, title="t", **options).rows
+
+    (wanted,) = variance_table(simulated.responses, **options)
+    assert row.variance.to_dict() == wanted.to_dict()
+    for column, point in enumerate(row.discrete):
+        assert point.sd == pytest.approx(wanted.discrete.curve.scores[:, column].std())
+
+
+def test_bands_end_at_the_bounds_of_the_score(simulated):
+    simulated.task("a", n_items=6, steps=(0, 100, 200, 400), seeds=(0, 1, 2, 3))
+
+    (row,) = simulated.data().rows
+
+    for point in row.discrete:
+        assert point.low == max(0, point.mean - point.sd)
+        assert point.high == min(1, point.mean + point.sd)
+    assert any(point.mean + point.sd > 1 for point in row.discrete)
 
 
 def test_settings_that_differ_between_tasks_are_no_matter(simulated):
@@ -136,20 +210,35 @@ def test_settings_that_differ_between_tasks_are_no_matter(simulated):
     assert simulated.data().cautions == ()
 
 
-def test_versions_weights_and_truncation_are_told(simulated):
+def test_versions_and_truncation_are_told(simulated):
     simulated.task("a", n_items=20, steps=(0,), seeds=(0,), n_truncated=3)
     simulated.task(
         "b",
         n_items=20,
         steps=(0,),
         seeds=(0,),
-        weights_digest="another",
         versions=[("torch", "2.6.0")],
     )
 
     codes = [caution.code for caution in simulated.data().cautions]
 
-    assert codes == ["mixed-versions", "mixed-weights", "truncated-prompts"]
+    assert codes == ["mixed-versions", "truncated-prompts"]
+
+
+def test_replaced_weights_are_told_once_and_not_averaged(simulated):
+    simulated.task("a", n_items=20, steps=(0, 10), seeds=(0, 1))
+    simulated.task("a", n_items=20, steps=(10,), seeds=(0, 1), weights_digest="new")
+
+    data = simulated.data()
+
+    assert data.cautions == ()
+    (row,) = data.variance
+    (caution,) = row.cautions
+    assert caution.code == "replaced-weights"
+    assert caution.text.startswith("2 checkpoints were")
+    assert "40 older answers are left out" in caution.text
+    weights = {weights for *_, weights, _ in data.provenance.checkpoints}
+    assert weights == {"new", "0123456789abcdef"}
 
 
 def test_no_path_of_the_machine_is_in_the_data(zoo):

@@ -10,9 +10,11 @@ from rich.console import Console
 
 from harness.errors import InputError
 from harness.report import text
-from harness.stats.estimate import Estimate, Interval
+from harness.stats.estimate import Caution, Estimate, Interval
 
 NAN = math.nan
+
+GENERATION = '{"temperature": 0.7, "do_sample": true}'
 
 
 @pytest.mark.parametrize(
@@ -66,12 +68,17 @@ def test_labels_stay_different_when_cleaned_or_cut(zoo):
 
 
 def test_a_pair_of_formulations_is_told_in_one_sentence(zoo):
-    sentences = [s for s in text.findings(zoo.variance) if s.startswith("zoo-small")]
+    start = (
+        "zoo-small, zoo_facts_cloze against zoo_facts_choice: as cloze, these 5 runs"
+    )
 
-    (sentence,) = sentences
-    assert "cloze scores 0.9" in sentence
+    (sentence,) = [s for s in text.findings(zoo.variance) if s.startswith(start)]
+
+    assert "these 5 runs end at a mean of 0.9" in sentence
     assert "climbs steadily" in sentence
-    assert "By letter, on the same 60 items" in sentence
+    assert (
+        "By letter, on the same 60 items, these 5 runs end at a mean of 0.2" in sentence
+    )
     assert "no more than guessing explains (chance 0.250)" in sentence
     assert "no clear trend" in sentence
 
@@ -81,13 +88,158 @@ def test_without_pairs_each_row_has_its_sentence(simulated):
 
     sentences = text.findings(simulated.data().variance)
 
-    assert any(s.startswith("zoo-small, a: at the last checkpoint") for s in sentences)
+    assert any(s.startswith("zoo-small, a: these 5 runs end at") for s in sentences)
+
+
+def test_rows_beside_pairs_have_their_sentence_too(zoo):
+    sentences = text.findings(zoo.variance)
+
+    for task in ("zoo_pairs", "zoo_sums", "zoo_plain"):
+        assert any(s.startswith(f"zoo-large, {task}: these 5 runs") for s in sentences)
+    assert "1 row more stand in the table." in sentences
+
+
+def test_the_spread_quoted_at_the_last_checkpoint_is_the_one_there(zoo):
+    (row,) = [r for r in zoo.variance if r.is_partial]
+    part = row.discrete
+    there = text.spread(part.seed_sd_last.value)
+    average = text.spread(part.seed_sd.value)
+    assert there != average
+
+    (sentence,) = [s for s in text.findings([row]) if "these 5 runs end at" in s]
+
+    assert f"; SD {there} over seeds, " in sentence
+    assert f"standard error {text.spread(part.item_se_last.value)} over" in sentence
+    assert average not in sentence
+
+
+def test_noise_of_seeds_is_held_against_one_standard_error_of_items(zoo):
+    row = zoo.variance[0]
+
+    def with_noise(sd, se):
+        part = row.discrete
+        part = replace(part, seed_sd_last=replace(part.seed_sd_last, value=sd))
+        why = (Caution("constant-over-items", "all alike"),)
+        error = replace(part.item_se_last, value=se, cautions=why)
+        part = replace(part, item_se_last=error)
+        return replace(row, discrete=part)
+
+    # 1.5 standard errors: less than a half-width, and yet more than the items' noise.
+    rows = [with_noise(0.015, 0.01), with_noise(0.009, 0.01), with_noise(0.02, 0.01)]
+    rows += [with_noise(0.03, NAN)]
+    told = " ".join(text.findings(rows))
+
+    assert "moves a score by SD 0.0090" in told
+    assert "in 2 of 3 rows that is more than another draw of items would" in told
+
+
+def with_seeds(row, low, high):
+    ratio = replace(row.discrete.snr_above_chance, interval=Interval(low, high))
+    mean = replace(row.discrete.mean, interval=Interval(0.4, 0.6))
+    discrete = replace(row.discrete, mean=mean, snr_above_chance=ratio)
+    return replace(row, discrete=discrete, chance=0.25)
+
+
+def test_above_chance_is_said_of_these_runs_and_seeds_may_leave_it_open(zoo):
+    row = zoo.variance[0]
+    doubt = "above chance (0.250), though another set of seeds might not be;"
+
+    (opened,) = [
+        s
+        for s in text.findings([with_seeds(row, -0.1, 2.4)])
+        if "these 5 runs end at a mean of" in s
+    ]
+    settled = " ".join(text.findings([with_seeds(row, 0.1, 2.4)]))
+
+    assert doubt in opened
+    assert "above chance (0.250);" in settled
+    assert "another set of seeds" not in settled
+
+
+def test_of_one_seed_nothing_is_said_of_seeds(little):
+    told = " ".join(text.findings(little.variance))
+
+    assert "this run ends at 0.9" in told
+    assert "above chance (0.250);" in told
+    assert "another set of seeds" not in told
+
+
+def test_a_trend_of_some_seeds_says_of_how_many():
+    estimate = Estimate(quantity="monotonicity", value=0.94, n=4, method="m")
+
+    assert text.trend_word(estimate, 5) == (
+        "climbs steadily in 4 of 5 seeds (monotonicity 0.94)"
+    )
+    assert text.trend_word(estimate, 4) == "climbs steadily (monotonicity 0.94)"
+
+
+def test_rows_of_other_settings_and_generation_are_told_apart_everywhere(simulated):
+    simulated.task("a", n_items=20, steps=(0, 10))
+    simulated.task("a", n_items=20, steps=(0, 10), dtype="float16", batch_size=32)
+    simulated.task("b", n_items=20, steps=(0, 10), generates=True)
+    simulated.task(
+        "b", n_items=20, steps=(0, 10), generates=True, generation=GENERATION
+    )
+    rows = simulated.data().variance
+    words = ["(dtype float16, batch size 32)", "(dtype float32, batch size 64)"]
+    words += ["(temperature 0.7, do sample true)"]
+
+    assert text.labels(rows) == [
+        "a · dtype float16, batch size 32",
+        "a · dtype float32, batch size 64",
+        "b",
+        "b · temperature 0.7, do sample true",
+    ]
+    for shown in (
+        text.variance_table_text(rows, width=200),
+        text.variance_markup(rows, "md"),
+    ):
+        for some in words:
+            assert some in shown
+    frame = pd.read_csv(io.StringIO(text.variance_markup(rows, "csv")))
+    assert frame["settings"].tolist()[:2] == [some[1:-1] for some in words[:2]]
+    assert frame["generation"].tolist()[-1] == GENERATION
+    told = text.findings(rows)
+    assert any(s.startswith("zoo-small, a · dtype float16, batch") for s in told)
+    assert any("mixed-settings" in str(caution) for caution in text.caution_list(rows))
+
+
+@pytest.mark.parametrize("generation", ["", "{}"])
+def test_no_overrides_are_no_words(generation):
+    assert text.generation_words(generation) == ""
+
+
+@pytest.mark.parametrize("generation", ["{", "1", "[1]", "greedy"])
+def test_overrides_that_no_sweep_wrote_are_shown_as_they_are(generation):
+    assert text.generation_words(generation) == generation
+
+
+def test_rows_at_chance_are_marked_in_the_table_with_a_legend(zoo):
+    at_chance = [row for row in zoo.variance if text.is_at_chance(row)]
+    assert at_chance
+    for shown in (
+        text.variance_table_text(zoo.variance, width=130),
+        text.variance_markup(zoo.variance, "md"),
+    ):
+        marks = sum(" \N{ALMOST EQUAL TO}0" in line for line in shown.splitlines())
+        assert marks == len(at_chance)
+        assert shown.count("guessing explains it") == 1
+    learned = [row for row in zoo.variance if not text.is_at_chance(row)]
+    assert "\N{ALMOST EQUAL TO}" not in text.variance_table_text(learned)
+
+
+def test_snr_above_chance_stands_in_the_table(zoo):
+    row = next(row for row in zoo.variance if text.is_at_chance(row))
+    shown = text.variance_table_text([row], width=130).splitlines()
+
+    assert text.ratio(row.discrete.snr_above_chance.value) in shown[4].split()
+    assert text.spread(row.discrete.seed_sd_last.value) in shown[4].split()
 
 
 def test_what_is_undefined_is_said_with_the_way_out(little):
     told = " ".join(text.findings(little.variance))
 
-    assert "There is no seed SD for any row" in told
+    assert "There is no seed SD at the last checkpoint for any row" in told
     assert "more training seeds in the suite" in told
     assert "There is no monotonicity" in told
 

@@ -23,6 +23,13 @@ DEFAULTS = {
     "sample_seed": 0,
     "output_type": "multiple_choice",
     "sampled": False,
+    "generation": "",
+    "weights_digest": "w",
+    "task_digest": "t",
+    "template_digest": "d",
+    "dtype": "float32",
+    "batch_size": 64,
+    "backend": "lm-eval 0.4.13",
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.stats.intervals import is_binary, mean_intervals
+from harness.stats.intervals import is_binary, mean_intervals, standard_error
 
 TABLE_1 = Path(__file__).parents[1] / "golden" / "madaan_tables.csv"
 
@@ -26,6 +26,17 @@ def test_wilson_of_8_in_10():
         pytest.approx(0.4902, abs=5e-5),
         pytest.approx(0.9433, abs=5e-5),
     )
+
+
+@pytest.mark.parametrize("level", [0.68, 0.95, 0.99])
+def test_a_normal_interval_gives_its_standard_error_back(level):
+    from scipy.stats import norm
+
+    low, high = norm.interval(level, loc=0.5, scale=0.03)
+
+    assert standard_error(
+        np.array((high - low) / 2), confidence_level=level
+    ) == pytest.approx(0.03)
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 5), (3, 17), (60, 61), (412, 1000)])

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from harness.errors import DesignError
 from harness.stats.series import (
+    last_seed_sd,
     last_step,
     monotonicity,
     rank_correlations,
@@ -28,6 +29,47 @@ nan = math.nan
 def test_seed_sd_of_the_worked_example():
     assert seed_sd(WORKED).value == pytest.approx(0.0126376, abs=5e-8)
     assert seed_sd(WORKED, ddof=0).value == pytest.approx(0.0103186, abs=5e-8)
+
+
+def test_last_seed_sd_of_the_worked_example():
+    """41, 40 and 39 % differ by .01; chi-square with 2 df: 7.3778 and .0506356."""
+    found = last_seed_sd(WORKED[:, -1])
+
+    assert found.value == pytest.approx(0.01)
+    assert found.interval == pytest.approx(
+        (0.01 * math.sqrt(2 / 7.3778), 0.01 * math.sqrt(2 / 0.0506356)), rel=1e-5
+    )
+    assert found.n == 3
+    assert last_seed_sd(WORKED[:, -1], ddof=0).value == pytest.approx(
+        0.01 * math.sqrt(2 / 3)
+    )
+    # With 2 degrees of freedom the quantile of p is -2 ln(1 - p).
+    half = last_seed_sd(WORKED[:, -1], confidence_level=0.5)
+    assert half.interval.high == pytest.approx(0.01 / math.sqrt(math.log(4 / 3)))
+
+
+@pytest.mark.parametrize(
+    ("last", "code", "n"),
+    [
+        ([0.5], "one-seed", 1),
+        ([0.5, nan], "one-seed", 1),
+        ([nan, nan], "one-seed", 0),
+        ([0.5, 0.5], "constant-over-seeds", 2),
+    ],
+)
+def test_last_seed_sd_says_when_it_is_not_defined(last, code, n):
+    found = last_seed_sd(np.array(last))
+
+    assert math.isnan(found.value)
+    assert [caution.code for caution in found.cautions] == [code]
+    assert found.n == n
+
+
+def test_last_seed_sd_of_one_step_is_the_seed_sd():
+    one = WORKED[:, -1:]
+
+    assert last_seed_sd(one[:, 0]).value == seed_sd(one).value
+    assert last_seed_sd(one[:, 0]).interval == seed_sd(one).interval
 
 
 def test_monotonicity_of_the_worked_example():

@@ -54,6 +54,14 @@ def test_the_worked_example_from_its_responses(worked):
     )
     assert discrete.mean.value == pytest.approx(0.40)
     assert discrete.seed_sd.value == pytest.approx(0.0126376, abs=5e-8)
+    assert discrete.seed_sd_last.value == pytest.approx(0.01)
+    # Wilson's half-widths of 41, 40 and 39 of 100, over 1.959964, by hand.
+    z = 1.959964
+    wilson = [
+        z / (1 + z**2 / 100) * math.sqrt(p * (1 - p) / 100 + z**2 / 40000)
+        for p in (0.41, 0.40, 0.39)
+    ]
+    assert discrete.item_se_last.value == pytest.approx(np.mean(wilson) / z, rel=1e-6)
     assert discrete.snr.value == pytest.approx(40)
     assert discrete.snr_above_chance.value == pytest.approx(-10)
     assert discrete.monotonicity.value == pytest.approx(0.970957, abs=5e-7)
@@ -75,8 +83,11 @@ def test_every_option_changes_the_number(worked):
     plain = summary().discrete
     assert summary(ddof=0).discrete.seed_sd.value == pytest.approx(0.0103186, abs=5e-8)
     assert summary(ddof=0).discrete.snr.value > plain.snr.value
+    assert summary(ddof=0).discrete.seed_sd_last.value == pytest.approx(
+        0.01 * math.sqrt(2 / 3)
+    )
     wide = summary(confidence_level=0.99).discrete
-    for name in ("mean", "seed_sd", "snr"):
+    for name in ("mean", "seed_sd", "seed_sd_last", "snr"):
         assert getattr(wide, name).interval.high > getattr(plain, name).interval.high
     assert wide.item_half_width.value > plain.item_half_width.value
     assert wide.mean.confidence_level == 0.99
@@ -428,6 +439,203 @@ def test_formulations_of_the_same_items_pair_up(simulated):
     ]
 
 
+SETTING = [
+    ("task_digest", "1a2b3c4d5e6f", "task 1a2b3c4d"),
+    ("template_digest", "1a2b3c4d5e6f", "template 1a2b3c4d"),
+    ("dtype", "float16", "dtype float16"),
+    ("batch_size", 32, "batch size 32"),
+    ("max_length", 512, "max length 512"),
+    ("backend", "lm-eval 0.5", "backend lm-eval 0.5"),
+]
+
+
+@pytest.mark.parametrize(("column", "value", "words"), SETTING)
+def test_answers_under_different_settings_are_not_pooled(
+    worked, simulated, codes, column, value, words
+):
+    """The same checkpoints twice, once all wrong: a mean of both would be half."""
+    other = simulated({cell: right(0) for cell in WORKED}, **{column: value})
+
+    rows = variance_table(pd.concat([worked, other]))
+
+    by_words = {row.settings: row for row in rows}
+    assert len(by_words) == len(rows) == 2
+    assert getattr(by_words[words], column) == value
+    assert by_words[words].discrete.mean.value == 0
+    (plain,) = (row for row in rows if row.settings != words)
+    assert plain.discrete.mean.value == pytest.approx(0.40)
+    assert plain.n_seeds == 3
+    for row in rows:
+        assert codes(row) == ["mixed-settings"]
+        assert words.split()[0] in row.cautions[0].text
+    frame = variance_frame(rows)
+    assert set(frame["settings"]) == set(by_words)
+    assert [row.to_dict()["settings"] for row in rows] == [*frame["settings"]]
+
+
+def test_several_settings_are_told_together_and_nothing_else(worked):
+    other = worked.assign(dtype="float16", batch_size=32)
+    third = worked.assign(dtype="float16")
+
+    rows = variance_table(pd.concat([worked, other, third]))
+
+    assert [row.settings for row in rows] == [
+        "dtype float16, batch size 32",
+        "dtype float16, batch size 64",
+        "dtype float32, batch size 64",
+    ]
+
+
+def test_an_unset_setting_is_one_too(worked):
+    both = pd.concat([worked, worked.assign(max_length=512)])
+    as_stored = both.astype({"max_length": "Int32", "dtype": "category"})
+
+    rows = variance_table(both)
+
+    assert comparable(rows) == comparable(variance_table(as_stored))
+    assert {row.settings for row in rows} == {"max length 512", "max length unset"}
+
+
+def test_settings_of_other_models_make_no_difference(worked, codes):
+    rows = variance_table(
+        pd.concat([worked, worked.assign(model="z", dtype="float16")])
+    )
+
+    assert [row.settings for row in rows] == ["", ""]
+    assert [codes(row) for row in rows] == [[], []]
+
+
+def test_generation_overrides_are_conditions_of_their_own(worked, codes):
+    hot = worked.assign(generation='{"temperature": 0.7}')
+
+    rows = variance_table(pd.concat([worked, hot]))
+
+    assert [row.generation for row in rows] == ["", '{"temperature": 0.7}']
+    assert [codes(row) for row in rows] == [[], []]
+    assert variance_frame(rows)["generation"].tolist() == [r.generation for r in rows]
+
+
+@pytest.mark.parametrize(("column", "value", "words"), SETTING)
+def test_formulations_under_different_settings_do_not_pair(
+    worked, column, value, words
+):
+    choice = worked.assign(task="mc", formulation="choice")
+    other = choice.assign(**{column: value})
+
+    pairs = formulation_pairs(variance_table(pd.concat([worked, choice, other])))
+
+    # Each formulation is a task of its own, so their digests differ anyway.
+    assert len(pairs) == (2 if column == "task_digest" else 1)
+    assert {a.dtype for a, _ in pairs} == {"float32"}
+
+
+def at(frame, hour):
+    return frame.assign(finished_at=pd.Timestamp(2026, 11, 20, hour, tz="UTC"))
+
+
+def test_answers_of_replaced_weights_are_left_out(worked, simulated, codes):
+    """Seed 1's last two steps were overwritten: 40 right of 100 became 70."""
+    cells = {(1, 100): right(60), (1, 1000): right(70)}
+    new = at(simulated(cells, weights_digest="new"), 9)
+    rest = at(worked, 3)
+
+    row = only(variance_table(pd.concat([new, rest])))
+
+    clean = rest[~((rest["train_seed"] == 1) & (rest["step"] >= 100))]
+    wanted = only(variance_table(pd.concat([new, clean])))
+    for a, b in zip(row.discrete.estimates, wanted.discrete.estimates, strict=True):
+        assert a.value == pytest.approx(b.value)
+    assert row.discrete.curve.scores[1, 3] == 0.70
+    assert codes(row) == ["replaced-weights"]
+    assert row.cautions[0].text == (
+        "2 checkpoints were evaluated again with other weights; "
+        "200 older answers are left out"
+    )
+    assert codes(wanted) == []
+
+
+def test_the_weights_evaluated_last_count_whatever_their_digest(worked):
+    for digest in ("a", "z"):
+        new = at(worked.assign(weights_digest=digest, target_index=1), 9)
+        row = only(variance_table(pd.concat([at(worked, 3), new])))
+
+        assert row.discrete.mean.value == pytest.approx(0.6)
+
+
+def test_weights_are_judged_by_all_tasks_of_a_checkpoint(worked, simulated, codes):
+    """Task b was asked of the old weights only: at that step it has no answer."""
+    old = at(worked.assign(task="b"), 3)
+    new = simulated({(1, 1000): right(70)}, task="a", weights_digest="new")
+    both = pd.concat([old, at(new, 9)])
+
+    _, b = variance_table(both)
+    alone = only(variance_table(both, task="b"))
+
+    assert np.isnan(b.discrete.curve.scores[1, 3])
+    assert codes(b) == ["replaced-weights", "missing-checkpoints"]
+    assert comparable([alone]) == comparable([b])
+
+
+def test_a_task_of_none_but_replaced_weights_keeps_its_row(worked, codes):
+    old = at(worked.assign(task="b"), 3)
+    new = at(worked.assign(weights_digest="new"), 9)
+
+    b, _ = variance_table(pd.concat([old, new]))
+
+    assert codes(b) == ["replaced-weights"]
+    assert b.cautions[0].text.endswith("there is no other; run the suite again")
+    for estimate in b.discrete.estimates:
+        assert math.isnan(estimate.value)
+    assert comparable([b])
+
+
+def test_a_question_that_stands_twice_counts_twice(joined):
+    """Right on the one that is there three times, wrong on the other: lm-eval's 3/4."""
+    frame = joined(
+        [
+            {
+                "item_id": "wrong" if place == 2 else "same",
+                "item_index": place,
+                "choice_logprobs": [-1.0, 0.0 if place == 2 else -2.0],
+                "choice_chars": [1, 1],
+                "choice_bytes": [1, 1],
+                "choice_tokens": [1, 1],
+                "target_index": 0,
+                "n_items_total": 4,
+            }
+            for place in range(4)
+        ]
+    )
+    row = only(variance_table(frame))
+
+    assert row.discrete.mean.value == 0.75
+    assert (row.n_items, row.discrete.mean.n, row.is_partial) == (4, 4, False)
+    once = only(variance_table(frame[frame["item_index"] != 3]))
+    moved = frame.assign(item_index=[3, 2, 1, 0])
+    assert once.items_digest != row.items_digest
+    assert only(variance_table(moved)).items_digest == row.items_digest
+
+
+def test_the_spread_at_the_last_step_is_not_the_average_one(simulated, codes):
+    """Seeds that agree but for the last step: .30 and .70 there, SD .2828, E half."""
+    row = only(
+        variance_table(
+            simulated(
+                {
+                    (0, 1): right(50),
+                    (1, 1): right(50),
+                    (0, 2): right(30),
+                    (1, 2): right(70),
+                }
+            )
+        )
+    )
+
+    assert row.discrete.seed_sd_last.value == pytest.approx(math.sqrt(0.08))
+    assert row.discrete.seed_sd.value == pytest.approx(math.sqrt(0.08) / 2)
+    assert codes(row.discrete.seed_sd_last) == []
+
+
 def test_the_frame_has_a_row_for_each(worked, simulated):
     rows = variance_table(pd.concat([worked, simulated({(0, 1): right(3)}, model="z")]))
     frame = variance_frame(rows)
@@ -470,7 +678,7 @@ def test_json_holds_no_nan_and_every_null_has_a_caution(simulated):
     assert document["discrete"]["curve"]["scores"] == [[0.03, None], [None, 0.05]]
     for part in ("discrete", "continuous"):
         estimates = [v for v in document[part].values() if "value" in v]
-        assert len(estimates) == 6
+        assert len(estimates) == 8
         for estimate in estimates:
             assert estimate["value"] is not None or estimate["cautions"]
 
@@ -480,7 +688,9 @@ def test_estimates_are_named_for_what_they_are(worked):
         for name in (
             "mean",
             "item_half_width",
+            "item_se_last",
             "seed_sd",
+            "seed_sd_last",
             "snr",
             "snr_above_chance",
             "monotonicity",

@@ -146,7 +146,8 @@
   // ---- keyboard ------------------------------------------------------------------
 
   const say = (words) => { byId("live").textContent = words; };
-  const plain = (label) => label.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  const plain = (label) =>
+    label.replaceAll("&#123;", "{").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 
   function pointsOf(div) {
     const rank = (y) => (div.layout.yaxis.type === "category" ? div.layout.yaxis.categoryarray.indexOf(y) : 0);
