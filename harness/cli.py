@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperGroup
@@ -20,6 +20,7 @@ from harness.errors import HarnessError, InputError, RunError
 
 if TYPE_CHECKING:
     from harness.plan import Plan
+    from harness.stats.series import RankMethod
     from harness.store import Store
     from harness.suite import Suite
     from harness.sweep import SweepResult
@@ -86,6 +87,26 @@ AddressOption = Annotated[
     typer.Option(
         help="Join this Ray cluster (auto, or HOST:PORT) instead of starting one."
     ),
+]
+
+
+DdofOption = Annotated[
+    int, typer.Option(min=0, max=1, help="1: sample SD over seeds; 0: population.")
+]
+MetricOption = Annotated[
+    str | None,
+    typer.Option("--metric", help="Discrete metric instead of each task's own."),
+]
+ContinuousOption = Annotated[
+    str | None,
+    typer.Option("--continuous", help="Continuous metric, likewise."),
+]
+ConfidenceOption = Annotated[
+    float, typer.Option("--confidence", help="Level of every interval, such as 0.95.")
+]
+MonotonicityOption = Annotated[
+    str,
+    typer.Option("--monotonicity", help="Rank correlation: tau-b, tau-a or spearman."),
 ]
 
 
@@ -223,9 +244,11 @@ def variance(
     store: StorePath,
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
-    ddof: Annotated[
-        int, typer.Option(min=0, max=1, help="1: sample SD over seeds; 0: population.")
-    ] = 1,
+    metric: MetricOption = None,
+    continuous: ContinuousOption = None,
+    ddof: DdofOption = 1,
+    confidence: ConfidenceOption = 0.95,
+    monotonicity: MonotonicityOption = "tau-b",
     format_: Annotated[
         TableFormat, typer.Option("--format", help="How the table is printed.")
     ] = TableFormat.table,
@@ -235,10 +258,19 @@ def variance(
     from harness.report import text
     from harness.stats.variance import variance_table
 
-    responses = _open(store).responses(model=model, task=task)
-    if responses.empty:
+    # Of all tasks: which weights of a checkpoint count is not for one to say.
+    responses = _open(store).responses(model=model)
+    if responses.empty or task not in (None, *responses["task"].unique()):
         raise _nothing_stored(store, model, task)
-    rows = variance_table(responses, ddof=ddof)
+    rows = variance_table(
+        responses,
+        task=task,
+        discrete=metric,
+        continuous=continuous,
+        ddof=ddof,
+        confidence_level=confidence,
+        rank_method=cast("RankMethod", monotonicity),
+    )
     if json_ or format_ is TableFormat.json:
         _print_json("evalvar.variance/1", {"rows": [row.to_dict() for row in rows]})
     elif format_ is TableFormat.table:
@@ -261,6 +293,11 @@ def report(
         typer.Option("--output", "-o", help="The HTML file to write; - is stdout."),
     ],
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
+    metric: MetricOption = None,
+    continuous: ContinuousOption = None,
+    ddof: DdofOption = 1,
+    confidence: ConfidenceOption = 0.95,
+    monotonicity: MonotonicityOption = "tau-b",
 ) -> None:
     """Write one self-contained interactive HTML page."""
     from harness.report.gather import gather
@@ -268,9 +305,17 @@ def report(
 
     opened = _open(store)
     with _output(output) as write:
-        trials = opened.attempts().to_pandas()
-        heading = title or Path(store).name
-        write(render(gather(opened.responses(), trials, title=heading)))
+        data = gather(
+            opened.responses(),
+            opened.attempts().to_pandas(),
+            title=title or Path(store).name,
+            discrete=metric,
+            continuous=continuous,
+            ddof=ddof,
+            confidence_level=confidence,
+            rank_method=cast("RankMethod", monotonicity),
+        )
+        write(render(data))
     if str(output) != "-":
         print(f"report: {output}")
 

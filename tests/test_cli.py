@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import types
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -246,10 +247,89 @@ def test_formats_of_the_variance_table(evalvar, store, format_, first):
     assert out.startswith(first)
 
 
-def test_ddof_changes_the_table(evalvar, store):
-    tables = {evalvar("variance", store, "--json", "--ddof", n)[1] for n in (0, 1)}
+OPTIONS = [
+    ("--ddof", "0"),
+    ("--metric", "prob_correct"),
+    ("--continuous", "margin"),
+    ("--confidence", "0.5"),
+    ("--monotonicity", "spearman"),
+]
 
-    assert len(tables) == 2
+
+@pytest.fixture(scope="module")
+def example_numbers():
+    """Return the example's numbers under options, without the words beside them."""
+
+    def numbers(*options):
+        out = process("variance", EXAMPLE, "--json", *options).stdout
+        rows = only_json(out)["rows"]
+        parts = [part for row in rows for part in (row["discrete"], row["continuous"])]
+        return [
+            (name, one["value"], one["low"], one["high"])
+            for part in parts
+            for name, one in part.items()
+            if "value" in one
+        ]
+
+    return numbers
+
+
+@needs_checkout
+@pytest.mark.parametrize("option", OPTIONS, ids=" ".join)
+def test_each_option_changes_a_number(example_numbers, option):
+    task = ("--task", "zoo_facts_cloze", "--model", "zoo-small")
+    plain, other = example_numbers(*task), example_numbers(*task, *option)
+
+    changed = {a[0] for a, b in zip(plain, other, strict=True) if a != b}
+    assert (
+        changed
+        == {
+            "--ddof": {"seed_sd", "seed_sd_last", "snr", "snr_above_chance"},
+            "--metric": {name for name, *_ in plain},
+            "--continuous": {name for name, *_ in plain},
+            "--confidence": {name for name, *_ in plain} - {"monotonicity"},
+            "--monotonicity": {"monotonicity"},
+        }[option[0]]
+    )
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=" ".join)
+def test_each_option_changes_the_page(evalvar, tmp_path, option):
+    run_fake(tmp_path / "s", steps=(0, 10, 20, 30, 40))
+    plain, other = (
+        evalvar("report", tmp_path / "s", "-o", "-", *some)[1].partition("<main")[2]
+        for some in ((), option)
+    )
+    numbers = re.compile(r'data-value="([^"]*)"|\[([^]]*)\]')
+
+    assert numbers.findall(plain.partition("<script")[0]) != numbers.findall(
+        other.partition("<script")[0]
+    )
+
+
+def test_one_task_s_own_metric_can_be_asked_for(evalvar, store):
+    """The other tasks of the store need not have it."""
+    status, _, err = evalvar("variance", store, "--task", "t1", "--metric", "acc,none")
+
+    assert (status, err) == (0, "")
+
+
+def test_a_task_is_judged_by_the_weights_of_all_tasks(evalvar, tmp_path):
+    """Its only answers are of weights that were replaced since."""
+    store = Store.create(tmp_path / "s")
+    old, new = fake_plan().trials[0], fake_plan().trials[1]
+    changed = replace(new.checkpoint, weights_digest="other")
+    commit(store, old, "1")
+    commit(store, replace(new, checkpoint=changed), "2", minute=5)
+    assert (old.checkpoint.train_seed, old.checkpoint.step) == (
+        changed.train_seed, changed.step,
+    )  # fmt: skip
+
+    _, out, _ = evalvar("variance", store.path, "--task", old.info.task, "--json")
+
+    (row,) = only_json(out)["rows"]
+    assert row["cautions"][0]["code"] == "replaced-weights"
+    assert row["discrete"]["mean"]["value"] is None
 
 
 def test_a_model_or_task_is_chosen(evalvar, store):
@@ -462,6 +542,16 @@ def places(store, world):
         ("variance parquet", "store-not-read", 5),
         ("variance store --model nobody", "nothing-stored", 2),
         ("variance store --task nothing", "nothing-stored", 2),
+        ("variance store --metric nothing", "unknown-metric", 2),
+        ("variance store --metric=", "unknown-metric", 2),
+        ("variance store --continuous nothing", "unknown-metric", 2),
+        ("variance store --confidence 95", "bad-confidence-level", 2),
+        ("variance store --confidence nan", "bad-confidence-level", 2),
+        ("variance store --monotonicity pearson", "unknown-method", 2),
+        ("report store -o page.html --metric nothing", "unknown-metric", 2),
+        ("report store -o page.html --continuous nothing", "unknown-metric", 2),
+        ("report store -o page.html --confidence 0", "bad-confidence-level", 2),
+        ("report store -o page.html --monotonicity x", "unknown-method", 2),
         ("store info parquet", "store-not-read", 5),
         ("store verify parquet", "store-not-read", 5),
         ("store verify newer", "store-format", 2),
@@ -504,6 +594,8 @@ def test_a_mistake_is_one_line_and_changes_nothing(
         ("run suite.yaml --workers 0", "greater than or equal to 1"),
         ("run suite.yaml --workers many", "--workers"),
         ("variance store --ddof 2", "less than or equal to 1"),
+        ("report store -o page.html --ddof 2", "less than or equal to 1"),
+        ("variance store --confidence high", "--confidence"),
         ("variance store --format xml", "xml"),
         ("variance store --formt md", "--format"),
         ("report store", "--output"),

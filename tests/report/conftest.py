@@ -201,6 +201,8 @@ def make_hostile():
             model=f"{HOSTILE} model",
             formulation=formulation,
             template=f"{HOSTILE} template",
+            generation=HOSTILE,
+            backend=HOSTILE,
             learns=formulation == "cloze",
             steps=(0, 10, 100),
             seeds=(0, 1, 2),

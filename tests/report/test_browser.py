@@ -142,6 +142,24 @@ def test_hostile_names_are_shown_as_text(visit, hostile):
     assert any("<b>evil</b>" in text for text in legend)
 
 
+def test_names_are_no_templates_of_plotly(visit, simulated):
+    name = "%{meta.model} task"
+    for model in ("m", "n"):
+        simulated.task(name, model=model, n_items=20, steps=(0, 10), seeds=(0, 1))
+    page, seen = visit(render(simulated.data()))
+
+    shown = page.locator("#trend-0-discrete .legendtext").all_text_contents()
+    assert {f"{name} · m", f"{name} · n"} <= set(shown)
+    ticks = page.locator("#noise-spread .ytick text").all_text_contents()
+    assert sorted(ticks) == [f"{name} · m", f"{name} · n"]
+    page.locator("#noise-spread").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#live").inner_text().startswith(f"{name} · m: ")
+    hover = page.locator("#noise-spread .hoverlayer .hovertext").all_text_contents()
+    assert hover[0].startswith(f"{name} · m: ")
+    seen.assert_quiet()
+
+
 def test_dark_and_light_reach_every_figure(visit, html):
     page, seen = visit(html, color_scheme="dark")
     grounds = (

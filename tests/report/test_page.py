@@ -9,8 +9,8 @@ from importlib.resources import files
 import plotly.offline
 import pytest
 
-from harness.report import page
-from harness.report.figures import DARK, LIGHT, escape, theme_map
+from harness.report import page, text
+from harness.report.figures import DARK, LIGHT, NAME, escape, theme_map
 
 VENDOR = files("harness.report") / "vendor"
 
@@ -132,6 +132,100 @@ def test_json_cannot_end_its_script():
 
 def test_labels_keep_what_plotly_would_take_for_markup():
     assert escape("a<br>b & <i>c</i>") == "a&lt;br&gt;b &amp; &lt;i&gt;c&lt;/i&gt;"
+
+
+def test_labels_are_no_templates_of_plotly():
+    """In ``%{`` plotly would look up a variable; ``&#123;`` is shown as a brace."""
+    assert escape("%{meta.model} task") == "%&#123;meta.model} task"
+    assert escape("{{ x }} %") == "{{ x }} %"
+
+
+def test_rows_at_chance_have_hollow_marks_in_the_figure_of_snr(zoo, zoo_html):
+    _, figures = _json_in(zoo_html, "figures")
+    traces = {trace["name"]: trace for trace in figures["noise-snr"]["data"]}
+    labels = text.labels(zoo.variance, limit=NAME)
+    at_chance = {
+        label
+        for label, row in zip(labels, zoo.variance, strict=True)
+        if text.is_at_chance(row)
+    }
+
+    assert at_chance
+    for kind in ("discrete", "continuous"):
+        plain, hollow = traces[kind], traces[f"{kind}, at chance"]
+        assert set(hollow["y"]) == at_chance
+        assert not at_chance & set(plain["y"])
+        assert hollow["marker"]["symbol"] == f"{plain['marker']['symbol']}-open"
+        assert hollow["offsetgroup"] == plain["offsetgroup"]
+    assert f"{len(at_chance)} rows at chance, with hollow marks" in zoo_html
+
+
+def test_without_a_row_at_chance_no_mark_is_hollow(little):
+    assert "at chance" not in "".join(text.noise_sentences(little.variance))
+
+
+def test_bands_are_those_of_the_data(simulated):
+    simulated.task("a", n_items=6, steps=(0, 100, 200, 400), seeds=(0, 1, 2, 3))
+    data = simulated.data()
+    _, figures = _json_in(page.render(data), "figures")
+
+    band = figures["trend-0-discrete"]["data"][0]["y"]
+    points = data.rows[0].discrete
+    assert band[: len(points)] == [point.high for point in points]
+    assert max(band) == 1
+
+
+def test_methods_are_those_of_numbers_that_are_defined(zoo_html, little):
+    html = page.render(little)
+    methods = html.partition("As computed here")[2].partition("</dl>")[0]
+
+    assert "Mean µ" in methods
+    for name in ("Seed SD", "SNR", "Monotonicity"):
+        assert name not in methods
+    assert "Seed SD, last checkpoint" in zoo_html.partition("As computed here")[2]
+
+
+def test_rows_of_other_settings_are_told_apart_on_the_page(simulated):
+    for dtype in ("float16", "float32"):
+        simulated.task("a", n_items=20, steps=(0, 10), dtype=dtype)
+    simulated.task("b", n_items=20, steps=(0, 10), generates=True)
+    hot = '{"temperature": 0.7}'
+    simulated.task("b", n_items=20, steps=(0, 10), generates=True, generation=hot)
+    simulated.fail("a", steps=(20,), dtype="float16")
+    html = page.render(simulated.data())
+    tables = {
+        name: html.partition(f'id="{name}"')[2].partition("</table>")[0]
+        for name in ("scoreboard-table", "noise-table", "trend-0-discrete-table")
+    }
+
+    for table in tables.values():
+        assert "dtype float16" in table
+        assert "dtype float32" in table
+    assert "temperature 0.7" in tables["scoreboard-table"]
+    assert "temperature 0.7" in tables["noise-table"]
+    assert tables["scoreboard-table"].count("5 trials failed") == 1
+    assert "no result" not in tables["scoreboard-table"]
+    _, figures = _json_in(html, "figures")
+    looks = {
+        (trace["line"]["color"], trace["line"]["dash"])
+        for trace in figures["trend-0-discrete"]["data"]
+        if trace.get("mode") == "lines+markers"
+    }
+    assert len(looks) == 2
+    assert 'id="caution-mixed-settings"' in html
+
+
+def test_seeds_that_leave_chance_open_are_a_badge_of_the_scoreboard(simulated):
+    for seed in (0, 1):  # one of the two learns
+        simulated.task("a", n_items=80, steps=(800,), seeds=(seed,), learns=seed == 0)
+    data = simulated.data()
+    (row,) = data.variance
+    assert text.is_open_over_seeds(row)
+    assert not text.is_at_chance(row)
+
+    board = page.render(data).partition('id="scoreboard-table"')[2]
+
+    assert "seeds leave it open" in board.partition("</table>")[0]
 
 
 def test_every_figure_has_a_sentence_and_its_numbers_in_a_table(zoo_html):
