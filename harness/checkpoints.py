@@ -144,7 +144,7 @@ def _from_pattern(
         )
     folder, source, tail = _split_at_first_field(entry.pattern, base, zoo)
     matcher = _path_matcher(tail)
-    matches = []
+    matches, others = [], []
     wildcards = FIELD.sub("*", glob.escape(tail))
     for candidate in glob.iglob(wildcards, root_dir=folder):  # noqa: PTH207  # escaped
         match = matcher.fullmatch(candidate)
@@ -160,6 +160,14 @@ def _from_pattern(
             and (entry.step is None or step in entry.step)
         ):
             matches.append((model, train_seed, step, candidate))
+        else:
+            others.append(candidate)
+    if others and not matches:
+        raise CheckpointError(
+            f"model:, train_seed: and step: leave out all that {entry.pattern!r} "
+            f"matches, such as {min(others)}",
+            code="no-checkpoints",
+        )
     if not matches:
         raise CheckpointError(
             f"no folder matches {entry.pattern!r} "

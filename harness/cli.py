@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
@@ -20,10 +22,11 @@ from harness.errors import HarnessError, InputError, RunError
 
 if TYPE_CHECKING:
     from harness.plan import Plan
+    from harness.records import Trial
     from harness.stats.series import RankMethod
     from harness.store import Store
     from harness.suite import Suite
-    from harness.sweep import SweepResult
+    from harness.sweep import Execute, SweepResult
 
 OK, BUG, BAD_INPUT, REGRESSION, INCONCLUSIVE, INCOMPLETE = 0, 1, 2, 3, 4, 5
 INTERRUPTED = 130
@@ -396,18 +399,24 @@ def _make_plan(path: Path, store: str | None) -> tuple[Suite, Plan]:
     from harness.plan import make_plan
     from harness.suite import load_suite
 
+    if store is not None and not store.strip():
+        raise InputError(
+            "--store is empty; name a folder or an address, or leave it out",
+            code="not-a-store",
+        )
     read = load_suite(path)
     status, rate = _stored(store or f"results/{read.suite}")
     with _run_extra():
         from harness.run.lm_eval import LMEvalBackend
-    made = make_plan(
-        read,
-        LMEvalBackend(),
-        base=path.parent,
-        zoo=_zoo(),
-        status=status,
-        seconds_per_request=rate,
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # a task's own code may print
+        made = make_plan(
+            read,
+            LMEvalBackend(),
+            base=path.parent,
+            zoo=_zoo(),
+            status=status,
+            seconds_per_request=rate,
+        )
     for caution in made.cautions:
         _say(f"note: {caution.text} [{caution.code}]")
     return read, made
@@ -443,7 +452,8 @@ def _run(
     with _run_extra():
         from harness.run.pool import cluster, run_on_ray
     resources = made.suite.resources
-    with display("evaluating") as shown:
+    # Ray says on standard output what is no answer of ours.
+    with display("evaluating") as shown, contextlib.redirect_stdout(sys.stderr):
         done = 0, 1  # requests finished, and in all
 
         def listen(progress: Progress) -> None:
@@ -451,18 +461,17 @@ def _run(
             done = progress.requests_finished, progress.requests_total
             shown.advance(*done, trial_text(progress))
 
-        execute = partial(
-            run_on_ray,
-            backend=LM_EVAL,
-            placement=placement_of(made),
-            workers=workers or resources.workers,
-            max_tries=made.suite.max_tries,
-            idle=lambda what: shown.advance(*done, what),
-        )
         shown.advance(0, 1, "starting Ray")
-        # Within, because Ray handles the signal in its own way when it starts.
-        with cluster(ray_address), _terminated_as_interrupted():
-            return sweep(made, store, execute, listen=listen)
+        with cluster(ray_address), _Interruption() as interruption:
+            execute = partial(
+                run_on_ray,
+                backend=LM_EVAL,
+                placement=placement_of(made),
+                workers=workers or resources.workers,
+                max_tries=made.suite.max_tries,
+                idle=lambda what: shown.advance(*done, what),
+            )
+            return sweep(made, store, interruption.watch(execute), listen=listen)
 
 
 def _say_result(read: Suite, where: str, result: SweepResult) -> None:
@@ -477,6 +486,9 @@ def _say_result(read: Suite, where: str, result: SweepResult) -> None:
 def _say_errors(result: SweepResult) -> None:
     for error in result.errors:
         _say(f"failed: {error}")
+    if result.n_errors > len(result.errors):
+        more = result.n_errors - len(result.errors)
+        _say(f"failed: {more} more errors; `evalvar status STORE` lists all")
 
 
 def _open(store: str) -> Store:
@@ -523,18 +535,43 @@ def _run_extra() -> Iterator[None]:
         ) from None
 
 
-@contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Take a request to terminate as Ctrl-C, so that finished work is stored."""
+class _Interruption:
+    """Takes Ctrl-C and a request to terminate alike, so that finished work is stored.
 
-    def interrupt(*_: Any) -> NoReturn:
+    Entered after Ray has started, which handles signals in its own way. An exception
+    may get lost in a callback of foreign code; then the next outcome, or the next
+    moment without one, ends the sweep.
+    """
+
+    def __init__(self) -> None:
+        self.caught = False
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Interruption:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # What a shell's background job ignores is none of our business.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self.before[number] = signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, *_: Any) -> NoReturn:
+        self.caught = True
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def watch(self, execute: Execute) -> Execute:
+        """Return `execute`, ended by an interruption that got lost."""
+
+        def watched(trials: Sequence[Trial]) -> Iterator[Any]:
+            for came in execute(trials):
+                yield came
+                if self.caught:
+                    raise KeyboardInterrupt
+
+        return watched
 
 
 @contextlib.contextmanager
@@ -543,14 +580,19 @@ def _output(path: Path) -> Iterator[Any]:
     if str(path) == "-":
         yield sys.stdout.write
         return
-    partial = path.parent / f".{path.name}.partial"
+    there = Path(os.path.realpath(path))  # a link stays one
+    partial = there.parent / f".{there.name}.partial"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if there.is_dir():
             raise IsADirectoryError(21, "is a folder")
+        if there.exists() and not there.is_file():  # a device or a pipe
+            with there.open("w", encoding="utf-8") as file:
+                yield file.write
+            return
         with partial.open("w", encoding="utf-8") as file:
             yield file.write
-        partial.replace(path)
+        partial.replace(there)
     except OSError as error:
         raise RunError(
             f"{path}: cannot be written: {error.strerror or error}",
@@ -573,14 +615,37 @@ def _say(words: str) -> None:
 
 def main() -> None:
     """Run the command line; an error raised on purpose becomes one line and a code."""
+    _make_streams_fit()
     try:
-        app(prog_name="evalvar")
+        try:
+            app(prog_name="evalvar")
+        finally:
+            sys.stdout.flush()
     except HarnessError as error:
         _say(f"evalvar: {error} [{error.code}]")
         sys.exit(BAD_INPUT if isinstance(error, InputError) else INCOMPLETE)
-    finally:
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Whoever read has left; Python would complain of it once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read has left
+        _leave_stdout()
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EBADF, errno.EIO}:
+            raise
+        _leave_stdout()
+        _say(
+            f"evalvar: standard output cannot be written: {error.strerror} "
+            "[output-not-written]"
+        )
+        sys.exit(INCOMPLETE)
+
+
+def _make_streams_fit() -> None:
+    """Print what an old-fashioned locale cannot write as ``?``; accept no stream."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _leave_stdout() -> None:
+    """Keep Python from writing once more, at its end, what nobody takes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

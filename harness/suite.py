@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -51,6 +51,9 @@ Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=INT64_MAX)]
 TrainSeed = Annotated[int, Field(le=INT64_MAX)]
 Step = Annotated[int, Field(ge=0, le=INT64_MAX)]
+
+MOST_VALUES = 200_000
+"""In one suite, aliases written out."""
 
 SCHEMA_DRAFT = "http://json-schema.org/draft-07/schema#"
 """The newest draft that the YAML language server documents support for."""
@@ -338,7 +341,7 @@ def load_suite(path: Path) -> Suite:
         ) from None
     try:
         data = YAML(typ="rt").load(content)
-        plain = _plain(data)
+        plain = _plain(data, iter(range(MOST_VALUES)))
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
@@ -348,7 +351,7 @@ def load_suite(path: Path) -> Suite:
         ) from None
     except RecursionError:
         raise SuiteError(
-            f"{path}: nested too deeply",
+            f"{path}: nested too deeply, or more than {MOST_VALUES:,} values",
             code="suite-unreadable",
         ) from None
     except UnicodeEncodeError as error:
@@ -397,15 +400,20 @@ def _with_definitions(node: Any) -> Any:
     return node
 
 
-def _plain(node: Any) -> Any:
-    """Turn ruamel's annotated containers and scalars into plain ones."""
+def _plain(node: Any, left: Iterator[int]) -> Any:
+    """Turn ruamel's annotated containers and scalars into plain ones.
+
+    `left` ends where aliases of aliases would come to more than any suite says.
+    """
+    if next(left, None) is None:
+        raise RecursionError
     if isinstance(node, Mapping):
-        return {str(key): _plain(value) for key, value in node.items()}
+        return {str(key): _plain(value, left) for key, value in node.items()}
     if isinstance(node, str):
         node.encode()  # half a surrogate pair could be neither stored nor tokenised
         return str(node)
     if isinstance(node, Sequence):
-        return [_plain(value) for value in node]
+        return [_plain(value, left) for value in node]
     if isinstance(node, bool) or node is None:
         return node
     if isinstance(node, int):

@@ -54,6 +54,9 @@ class SweepResult:
     errors: tuple[str, ...]
     """The first errors met, one line each."""
 
+    n_errors: int
+    """Distinct errors, those not in `errors` among them."""
+
     seconds: float
     forward_seconds: float
     """Inside the models' own forward passes, summed over workers."""
@@ -64,6 +67,7 @@ class SweepResult:
             "n_done": self.n_done,
             "n_failed": self.n_failed,
             "errors": list(self.errors),
+            "n_errors": self.n_errors,
             "seconds": self.seconds,
             "forward_seconds": self.forward_seconds,
         }
@@ -190,6 +194,7 @@ def sweep(
         n_done=n_finished - n_failed,
         n_failed=n_failed,
         errors=tuple(errors)[:5],
+        n_errors=len(errors),
         seconds=time.monotonic() - began,
         forward_seconds=forward_seconds,
     )
@@ -198,7 +203,7 @@ def sweep(
 def nothing_to_do() -> SweepResult:
     """Return the result of a plan that has nothing remaining."""
     return SweepResult(
-        n_done=0, n_failed=0, errors=(), seconds=0.0, forward_seconds=0.0
+        n_done=0, n_failed=0, errors=(), n_errors=0, seconds=0.0, forward_seconds=0.0
     )
 
 

@@ -23,29 +23,26 @@ def show_plan(plan: Plan) -> None:
     """Print one row per model and condition, and what remains in all."""
     total: Counter[tuple[str, ...]] = Counter()
     left: Counter[tuple[str, ...]] = Counter()
-    items: dict[tuple[str, ...], str] = {}
     remaining = {trial.trial_id for trial in plan.remaining}
     for trial in plan.trials:
+        template = trial.request.template.name
+        how = [] if template == "default" else [template]
+        how += [f"{name} {value}" for name, value in trial.request.generation]
+        some = f" of {trial.info.n_items}" if trial.items is not None else ""
         key: tuple[str, ...] = (
             trial.checkpoint.model,
-            trial.info.task,
+            trial.info.task + (f" ({', '.join(how)})" if how else ""),
             trial.info.formulation or "–",
             str(trial.info.num_fewshot),
-            trial.request.template.name,
+            f"{trial.n_items}{some}",
         )
         total[key] += 1
         left[key] += trial.trial_id in remaining
-        items[key] = str(trial.n_items) + (
-            f" of {trial.info.n_items}" if trial.items is not None else ""
-        )
     table = Table("model", "task", "formulation", box=None, header_style="bold")
     for name in ("few-shot", "items", "trials", "remaining"):
         table.add_column(name, justify="right")
     for key, n in total.items():
-        model, task, formulation, shots, template = key
-        name = task if template == "default" else f"{task} ({template})"
-        cells = (model, name, formulation, shots, items[key], n, left[key])
-        table.add_row(*map(_plain, cells))
+        table.add_row(*map(_plain, (*key, n, left[key])))
     console = _console()
     console.print(table)
     document = plan.to_dict()

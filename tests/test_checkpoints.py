@@ -244,17 +244,25 @@ def test_a_pattern_has_the_fields_it_needs(refused, entry, says):
     assert says in said
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [{"pattern": "runs/none/{model}/step{step}"}, {"pattern": PATTERN, "step": [5]}],
-)
-def test_a_pattern_that_finds_nothing_says_where_it_looked(refused, tmp_path, entry):
+def test_a_pattern_that_finds_nothing_says_where_it_looked(refused, tmp_path):
     runs(tmp_path, "runs/m/seed0/step1")
+    pattern = "runs/none/{model}/step{step}"
 
-    assert refused(entry) == (
+    assert refused({"pattern": pattern}) == (
         "no-checkpoints",
-        f"no folder matches {entry['pattern']!r} (looked below {tmp_path / 'runs'})",
+        f"no folder matches {pattern!r} (looked below {tmp_path / 'runs'})",
     )
+
+
+@pytest.mark.parametrize("filters", [{"step": [5]}, {"model": "nosuch"}])
+def test_filters_that_leave_nothing_are_not_taken_for_a_wrong_path(
+    refused, tmp_path, filters
+):
+    runs(tmp_path, "runs/m/seed0/step1")
+    code, says = refused({"pattern": PATTERN, **filters})
+
+    assert code == "no-checkpoints"
+    assert says.endswith("such as m/seed0/step1")
 
 
 def test_two_of_one_name_are_refused(refused, tmp_path):

@@ -716,3 +716,77 @@ def test_a_session_goes_as_written(shell, session):
             lines.append(f"(exit status {told.returncode})")
 
         assert lines == expected.rstrip().splitlines(), command
+
+
+# ---- streams and files that are not what they seem -----------------------------------
+
+
+@needs_checkout
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 evalvar variance STORE", 0),
+        ("PYTHONIOENCODING=ascii evalvar variance STORE", 0),
+        ("PYTHONIOENCODING=ascii evalvar doctor", 0),
+        ("evalvar status STORE >&-", 0),
+        ("evalvar variance STORE >/dev/full", 5),
+        ("evalvar status STORE --json >/dev/full", 5),
+    ],
+)
+def test_any_locale_and_any_standard_output_will_do(shell, command, status):
+    told = shell(command.replace("STORE", "results/example"), capture_output=True)
+
+    assert told.returncode == status, told.stderr
+    assert len(told.stderr.splitlines()) == (status > 0)
+    if status:
+        assert told.stderr.endswith("[output-not-written]\n")
+
+
+@needs_checkout
+def test_a_report_goes_through_links_and_into_pipes(shell, tmp_path):
+    target, link, pipe = (tmp_path / name for name in ("target", "link", "pipe"))
+    target.write_text("old")
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    told = shell(
+        f"evalvar report results/example -o {link} && "
+        f"(wc -c <{pipe} & evalvar report results/example -o {pipe} && wait)",
+        capture_output=True,
+    )
+
+    assert told.returncode == 0, told.stderr
+    assert link.is_symlink()
+    assert target.stat().st_size > 10**6
+    assert pipe.is_fifo()
+    assert max(int(word) for word in told.stdout.split() if word.isdigit()) > 10**6
+
+
+def test_an_empty_store_option_is_a_mistake(tmp_path):
+    told = process("plan", tmp_path / "suite.yaml", "--store", "")
+
+    assert told.returncode == 2
+    assert told.stderr == (
+        "evalvar: --store is empty; name a folder or an address, or leave it out "
+        "[not-a-store]\n"
+    )
+
+
+def test_an_interruption_that_got_lost_ends_the_sweep_all_the_same():
+    """As where the exception is raised in a callback of foreign code."""
+    import signal
+
+    from harness.cli import _Interruption
+
+    def execute(trials):
+        for trial in trials:
+            with contextlib.suppress(KeyboardInterrupt):
+                if trial == 1:
+                    signal.raise_signal(signal.SIGINT)
+            yield trial
+
+    with _Interruption() as interruption:
+        came = interruption.watch(execute)([0, 1, 2])
+        assert [next(came), next(came)] == [0, 1]
+        with pytest.raises(KeyboardInterrupt):
+            next(came)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -588,3 +588,15 @@ def test_any_text_is_read_or_refused_on_purpose(tmp_path_factory, text):
         said = f"{path}: fine"
     assert said.startswith(f"{path}:")
     assert "\n" not in said
+
+
+def test_aliases_of_aliases_are_not_written_out_for_ever(tmp_path):
+    """Nine lists of nine aliases each come to more than anybody has memory for."""
+    lines = ["a0: &a0 [x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(SuiteError, match="more than 200,000 values") as caught:
+        load_suite(path)
+
+    assert caught.value.code == "suite-unreadable"

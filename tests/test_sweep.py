@@ -222,6 +222,7 @@ def test_nothing_to_do_is_a_result_like_any_other():
         "n_done": 0,
         "n_failed": 0,
         "errors": [],
+        "n_errors": 0,
         "seconds": 0.0,
         "forward_seconds": 0.0,
     }

@@ -147,7 +147,8 @@ def run_on_ray(
     InputError
         ``resources-missing``: no node of the cluster can hold one worker.
     RunError
-        ``worker-not-started``: the machine that it was placed on lacks a package.
+        ``worker-not-started``: the machine that it was placed on lacks a package;
+        ``ray-unreachable``: the cluster is gone.
     """
     fits = _workers_that_fit(placement)
     if fits == 0:
@@ -181,6 +182,7 @@ def run_on_ray(
         ready, _ = ray.wait(list(owners), num_returns=1, timeout=TICK_SECONDS)
         if not ready:
             if time.monotonic() - heard_at >= QUIET_SECONDS:
+                _require_a_node()
                 idle(_awaited(seats, placement))
                 heard_at = time.monotonic()
             yield None
@@ -299,6 +301,16 @@ def _workers_on_gpus(there: float, wanted: float) -> int:
     if wanted >= 1:
         return int(there // wanted)
     return int(there) * int(1 / wanted + 1e-9)  # a fraction is of one GPU, never of two
+
+
+def _require_a_node() -> None:
+    """Complain if Ray itself is gone, for then nothing will ever come."""
+    if not _nodes():
+        raise RunError(
+            "every node of the Ray cluster is gone, killed or out of memory; what was "
+            "finished is stored, the same command does the rest",
+            code="ray-unreachable",
+        )
 
 
 def _nodes() -> list[dict[str, float]]:

@@ -78,7 +78,7 @@ class Worker:
             answers = self.backend.answer(trial)
         except HarnessError as raised:
             error_code, error = raised.code, str(raised)
-        except Exception as raised:  # whatever a task or a model does
+        except (Exception, SystemExit) as raised:  # whatever a task or a model does
             where = traceback.extract_tb(raised.__traceback__)[-1]
             error_code = "trial-raised"
             error = (

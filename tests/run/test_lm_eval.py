@@ -436,6 +436,65 @@ def test_a_task_that_cannot_be_is_refused(world, changes, code, says):
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("gold", "target", "item"),
+    [(-1, "gold", 3), (4, "gold", 3), (0, "{{options[gold]}} or so", 0)],
+)
+def test_an_item_without_a_right_answer_is_refused(tmp_path, gold, target, item):
+    """lm-eval scores it 0, whatever the model says."""
+    folder = make_tasks(tmp_path / "tasks")
+    lines = (folder / "test.jsonl").read_text().splitlines()
+    lines[3] = json.dumps({**json.loads(lines[3]), "gold": gold})
+    (folder / "test.jsonl").write_text("\n".join(lines))
+    body = json.loads((folder / "toy_cloze.yaml").read_text())
+    body["doc_to_target"] = target
+    (folder / "toy_cloze.yaml").write_text(json.dumps(body))
+    backend, request = loaded(tmp_path, "toy_cloze")
+    with pytest.raises(SuiteError) as caught:
+        backend.describe([request])
+
+    assert caught.value.code == "task-invalid"
+    assert f"item {item} has the answer" in str(caught.value)
+    assert "none of its 4 choices" in str(caught.value)
+
+
+def test_a_task_without_items_is_refused(tmp_path):
+    folder = make_tasks(tmp_path / "tasks")
+    (folder / "test.jsonl").write_text("")
+    backend, request = loaded(tmp_path, "toy_cloze")
+    with pytest.raises(SuiteError) as caught:
+        backend.describe([request])
+
+    assert caught.value.code == "task-invalid"
+
+
+def test_a_task_that_ends_the_process_is_refused(tmp_path):
+    folder = make_tasks(tmp_path / "tasks")
+    (folder / "toy_exit.py").write_text("import sys\n\nsys.exit(0)\n")
+    (folder / "toy_cloze.yaml").write_text(
+        (folder / "toy_cloze.yaml").read_text()[:-1]
+        + ', "process_results": !function toy_exit.none}'
+    )
+    backend, request = loaded(tmp_path, "toy_cloze")
+    with pytest.raises(SuiteError) as caught:
+        backend.describe([request])
+
+    assert caught.value.code == "task-invalid"
+
+
+def test_a_task_file_that_is_no_yaml_is_named(tmp_path):
+    folder = make_tasks(tmp_path / "tasks")
+    (folder / "toy_broken.yaml").write_text("task: toy_broken\n  oops: [1\n")
+    backend, request = loaded(tmp_path, "toy_broken")
+    backend.tasks._managers[request.task_paths, True] = backend.tasks._manager(
+        request.task_paths, with_defaults=False
+    )
+    with pytest.raises(SuiteError, match=r"toy_broken\.yaml cannot be read") as caught:
+        backend.describe([request])
+
+    assert caught.value.code == "task-invalid"
+
+
 @pytest.mark.parametrize("function", ["majority_vote", "take_first_k"])
 def test_filters_over_repeats_are_refused(world, function):
     """Each answer is scored by itself, so a vote among them would be none."""

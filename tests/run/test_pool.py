@@ -371,3 +371,28 @@ def test_an_unreachable_cluster_is_one_line(world, tmp_path):
         done.stderr.strip().splitlines()[-1].startswith("evalvar: Ray at 127.0.0.1:1")
     )
     assert "[ray-unreachable]" in done.stderr
+
+
+def test_a_ray_that_is_gone_ends_the_run(world, tmp_path, log):
+    """Its node killed under it: nothing will come any more, and that is said."""
+    process = evalvar(
+        "run", world, "--store", tmp_path / "s", "--workers", 1, wait=False
+    )
+    hold = log.with_name("hold")
+    try:
+        wait_for_log(log, process, lines=13)
+        hold.touch()
+        time.sleep(4)  # what is finished is committed
+        for child in Path(f"/proc/{process.pid}/task").glob("*/children"):
+            for pid in child.read_text().split():
+                if "raylet" in Path(f"/proc/{pid}/comm").read_text():
+                    os.kill(int(pid), signal.SIGKILL)
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        hold.unlink(missing_ok=True)
+        process.kill()
+
+    assert process.returncode == 5, err
+    assert "[ray-unreachable]" in err or "[worker-not-started]" in err
+    assert out == ""
+    assert len(attempts(tmp_path / "s")) >= 6

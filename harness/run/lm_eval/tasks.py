@@ -71,6 +71,7 @@ class TaskLibrary:
             ``no-formulation``, ``filter-over-repeats``.
         """
         task = self.load(request)
+        _refuse_items_without_answer(task, request)
         config = task.config
         documents = task.eval_docs
         if task.OUTPUT_TYPE == "multiple_choice":
@@ -116,7 +117,7 @@ class TaskLibrary:
         source = Path(entry.yaml_path) if entry.yaml_path else None
         try:
             config = dict(load_yaml(source)) if source else dict(entry.cfg or {})
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a task's own code runs here
             raise SuiteError(
                 f"task {request.task}: {source}: {first_line(error)}",
                 code="task-invalid",
@@ -161,6 +162,7 @@ class TaskLibrary:
                     code="task-group",
                 )
             return entry
+        _refuse_unreadable_yaml(request)
         near = difflib.get_close_matches(request.task, names, n=1)
         looked = ", ".join(request.task_paths) or "lm-eval's own tasks"
         raise SuiteError(
@@ -187,7 +189,7 @@ class TaskLibrary:
         manager = next(iter(self._managers.values()))
         try:
             (task,) = manager.load([config])["tasks"].values()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a task's own code runs here
             raise SuiteError(
                 f"task {request.task} cannot be loaded: {first_line(error)}",
                 code="task-invalid",
@@ -244,6 +246,24 @@ class TaskLibrary:
 def key_of(request: TaskRequest) -> str:
     """Return what two requests share if they load the same task."""
     return digest([asdict(request), request.task_paths])
+
+
+def _refuse_unreadable_yaml(request: TaskRequest) -> None:
+    """Name a file of the suite's folders that lm-eval passed over in silence."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    for folder in request.task_paths:
+        for file in sorted(Path(folder).rglob("*.yaml")):
+            try:
+                for _ in YAML(pure=True).parse(file.read_text(encoding="utf-8")):
+                    pass
+            except (YAMLError, OSError, UnicodeDecodeError) as error:
+                raise SuiteError(
+                    f"there is no task {request.task!r}, but {file} cannot be read: "
+                    f"{' '.join(str(error).split())}",
+                    code="task-invalid",
+                ) from None
 
 
 def _refuse_unsafe(config: Mapping[str, Any], request: TaskRequest) -> None:
@@ -319,6 +339,12 @@ def _documents(file: Path) -> list[dict[str, Any]]:
 
 
 def _refuse_what_cannot_be_scored(task: ConfigurableTask, request: TaskRequest) -> None:
+    if len(task.eval_docs) == 0:
+        raise SuiteError(
+            f"task {request.task} has no items; look at its data files and its "
+            "test_split",
+            code="task-invalid",
+        )
     if task.OUTPUT_TYPE not in OUTPUT_TYPES or getattr(task, "MULTIMODAL", False):
         kind = "images or sound" if getattr(task, "MULTIMODAL", False) else None
         raise SuiteError(
@@ -339,6 +365,22 @@ def _refuse_what_cannot_be_scored(task: ConfigurableTask, request: TaskRequest) 
             "variant of the task without that filter",
             code="filter-over-repeats",
         )
+
+
+def _refuse_items_without_answer(task: ConfigurableTask, request: TaskRequest) -> None:
+    """Refuse choice tasks of which an item has no right answer: lm-eval scores it 0."""
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return
+    for index, doc in enumerate(task.eval_docs):
+        gold = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
+        if isinstance(gold, list) and gold:
+            continue  # several are right
+        if target_index(task, doc) is None:
+            raise SuiteError(
+                f"task {request.task}: item {index} has the answer {str(gold)[:40]!r}, "
+                f"which is none of its {len(list(task.doc_to_choice(doc)))} choices",
+                code="task-invalid",
+            )
 
 
 def _is_sampled(task: ConfigurableTask) -> bool:
@@ -431,7 +473,7 @@ def target_index(task: ConfigurableTask, doc: Mapping[str, Any]) -> int | None:
         gold = gold[0] if len(gold) == 1 else None
     if isinstance(gold, str):
         gold = choices.index(gold) if gold in choices else None
-    return gold if gold is not None and 0 <= gold < len(choices) else None
+    return gold if isinstance(gold, int) and 0 <= gold < len(choices) else None
 
 
 def first_line(error: BaseException) -> str:
