@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -771,11 +772,16 @@ def test_an_empty_store_option_is_a_mistake(tmp_path):
     )
 
 
-def test_an_interruption_that_got_lost_ends_the_sweep_all_the_same():
-    """As where the exception is raised in a callback of foreign code."""
-    import signal
+@pytest.fixture
+def handled():
+    """Ctrl-C as a terminal has it; a shell's background job would ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
 
-    from harness.cli import _Interruption
+
+def test_an_interruption_that_got_lost_ends_the_sweep_all_the_same(handled):
+    """As where the exception is raised in a callback of foreign code."""
 
     def execute(trials):
         for trial in trials:
@@ -784,9 +790,17 @@ def test_an_interruption_that_got_lost_ends_the_sweep_all_the_same():
                     signal.raise_signal(signal.SIGINT)
             yield trial
 
-    with _Interruption() as interruption:
+    with cli._Interruption() as interruption:
         came = interruption.watch(execute)([0, 1, 2])
         assert [next(came), next(came)] == [0, 1]
         with pytest.raises(KeyboardInterrupt):
             next(came)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handled
+
+
+def test_an_interruption_that_the_shell_ignores_is_ignored(handled):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with cli._Interruption() as interruption:
+        signal.raise_signal(signal.SIGINT)
+
+    assert not interruption.caught
