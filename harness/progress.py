@@ -94,16 +94,23 @@ class RichDisplay:
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
+        from rich.table import Column
 
+        def whole(width: int) -> Column:
+            return Column(min_width=width, no_wrap=True)
+
+        # What is being done gets the room that is left; the rest is never cut.
+        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self.bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=28),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[what]}", markup=False),
+            TextColumn("[bold]{task.description}", table_column=whole(len(title))),
+            BarColumn(bar_width=16, table_column=whole(16)),
+            TaskProgressColumn(table_column=whole(4)),
+            TimeElapsedColumn(table_column=whole(7)),
+            TimeRemainingColumn(table_column=whole(7)),
+            TextColumn("{task.fields[what]}", markup=False, table_column=rest),
             console=Console(stderr=True),
             transient=False,
+            expand=True,
         )
         self.task = self.bar.add_task(title, total=None, what="")
 
