@@ -627,7 +627,7 @@ def main() -> None:
     except BrokenPipeError:  # whoever read has left
         _leave_stdout()
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EBADF, errno.EIO}:
+        if error.filename or error.errno not in {errno.ENOSPC, errno.EBADF, errno.EIO}:
             raise
         _leave_stdout()
         _say(
