@@ -23,7 +23,7 @@ from harness.errors import HarnessError, InputError, RunError
 if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.records import Trial
-    from harness.stats.series import RankMethod
+    from harness.stats.ranks import RankMethod
     from harness.store import Store
     from harness.suite import Suite
     from harness.sweep import Execute, SweepResult

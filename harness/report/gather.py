@@ -14,8 +14,8 @@ import numpy as np
 from harness.errors import SchemaError
 from harness.frames import CONDITION, SETTINGS, TRIALS
 from harness.records import Caution
+from harness.stats.ranks import RankMethod
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
-from harness.stats.series import RankMethod
 from harness.stats.variance import (
     SETTING_WORDS,
     Curve,

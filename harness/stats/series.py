@@ -1,28 +1,17 @@
-"""How do scores move over seeds and steps? Seed SD, monotonicity, signal to noise."""
+"""How far do scores lie apart over training seeds? Seed SD, mean over SD."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
+from harness.stats.ranks import ties_made_equal
 
 Floats = npt.NDArray[np.float64]
-RankMethod = Literal["tau-b", "tau-a", "spearman"]
-
-RANK_NAMES: dict[RankMethod, str] = {
-    "tau-b": "Kendall's tau-b",
-    "tau-a": "Kendall's tau-a",
-    "spearman": "Spearman's rho",
-}
-
-DIGITS = 12
-"""Scores that agree in so many digits of the largest are ties: the same answers,
-summed in another order, must not rank."""
 
 
 def seed_sd(
@@ -56,7 +45,7 @@ def seed_sd(
     L. Madaan et al., arXiv 2406.10229 (2024), section 3, which leaves `ddof` open.
     """
     _check_ddof(ddof)
-    ties = _ties_made_equal(scores)
+    ties = ties_made_equal(scores)
     n_at = np.sum(~np.isnan(ties), axis=0)
     usable = n_at >= 2
     n = int(n_at.max(initial=0))
@@ -128,103 +117,6 @@ def last_seed_sd(
         confidence_level=confidence_level,
         n=n,
         method=f"{method}; chi-square interval",
-    )
-
-
-def rank_correlations(scores: Floats, *, method: RankMethod = "tau-b") -> Floats:
-    """Return the rank correlation of each series with its order.
-
-    Kendall's ``tau-b = (C - D) / sqrt(n0 (n0 - ties))`` with C rising and D falling
-    among the n0 pairs of steps; ``tau-a = (C - D) / n0``; Spearman's rho is the
-    correlation of average ranks. Steps are in ascending order and never tie.
-
-    Parameters
-    ----------
-    scores : ndarray, shape (n_series, n_steps)
-        ``nan`` where a step is missing; it is left out of that series.
-
-    Returns
-    -------
-    ndarray, shape (n_series,)
-        ``nan`` for a series of fewer than 2 steps, or of one value only.
-
-    References
-    ----------
-    M. G. Kendall, Biometrika 33 (1945) 239.
-    """
-    if method == "spearman":
-        return _spearman(scores)
-    if method not in RANK_NAMES:
-        raise DesignError(
-            f"there is no rank correlation {method!r}; choose one of "
-            f"{', '.join(RANK_NAMES)}",
-            code="unknown-method",
-        )
-    n_series, n_steps = scores.shape
-    balance = np.zeros(n_series)
-    ties = np.zeros(n_series)
-    # One pass for each distance between two steps: no table of all pairs. A missing
-    # step compares as neither greater, less nor equal.
-    for lag in range(1, n_steps):
-        later, earlier = scores[:, lag:], scores[:, :-lag]
-        balance += np.count_nonzero(later > earlier, axis=1)
-        balance -= np.count_nonzero(later < earlier, axis=1)
-        ties += np.count_nonzero(later == earlier, axis=1)
-    n = np.sum(~np.isnan(scores), axis=1)
-    pairs = n * (n - 1) / 2
-    untied = pairs - ties
-    scale = pairs if method == "tau-a" else np.sqrt(pairs * untied)
-    return np.where(untied > 0, balance / np.where(untied > 0, scale, 1), np.nan)
-
-
-def monotonicity(scores: Floats, *, method: RankMethod = "tau-b") -> Estimate:
-    """Return the rank correlation of score and step, averaged over seeds.
-
-    One correlation for each seed by `rank_correlations`, then their mean. 1 where
-    every later checkpoint is better, 0 where the order says nothing, negative where
-    later is worse.
-
-    Parameters
-    ----------
-    scores : ndarray, shape (n_seeds, n_steps)
-        Steps ascending; higher is better; ``nan`` where not evaluated.
-
-    Notes
-    -----
-    Cautions: ``one-checkpoint``; ``constant-over-steps``, where a seed's score never
-    changes: it has no rank correlation and is left out of the mean.
-
-    References
-    ----------
-    L. Madaan et al., arXiv 2406.10229 (2024), section 3, which leaves the handling
-    of ties and the averaging open; its continuous scores fall, ours rise.
-    """
-    taus = rank_correlations(_ties_made_equal(scores), method=method)
-    has_two = np.sum(~np.isnan(scores), axis=1) >= 2
-    n_defined = int(np.sum(~np.isnan(taus)))
-    name = f"{RANK_NAMES[method]} of score and step, mean over seeds"
-    if not has_two.any():
-        return undefined(
-            "monotonicity",
-            n=0,
-            method=name,
-            code="one-checkpoint",
-            text="needs at least 2 checkpoints of one training run, has 1",
-        )
-    n_constant = int(has_two.sum()) - n_defined
-    text = (
-        f"the score of {n_constant} of {has_two.sum()} seeds never changes over steps"
-    )
-    if n_defined == 0:
-        return undefined(
-            "monotonicity", n=0, method=name, code="constant-over-steps", text=text
-        )
-    return Estimate(
-        quantity="monotonicity",
-        value=float(np.nanmean(taus)),
-        n=n_defined,
-        method=name,
-        cautions=(Caution("constant-over-steps", text),) if n_constant else (),
     )
 
 
@@ -315,7 +207,7 @@ def _no_spread(values: Floats, n_seeds: int) -> tuple[str, str] | None:
     n = len(values)
     if n < 2:
         return "one-seed", _too_few_seeds(n_seeds, n, "the last step")
-    if np.ptp(_ties_made_equal(values)) == 0:
+    if np.ptp(ties_made_equal(values)) == 0:
         return (
             "constant-over-seeds",
             f"all {n} seeds have the same score at the last step; "
@@ -335,33 +227,8 @@ def _check_ddof(ddof: int) -> None:
         raise DesignError(f"ddof is {ddof}; it must be 0 or 1", code="bad-ddof")
 
 
-def _ties_made_equal(scores: Floats) -> Floats:
-    """Return `scores` with differences of rounding error removed."""
-    size = np.abs(scores[np.isfinite(scores)]).max(initial=0)
-    return scores if size == 0 else np.round(scores / size, DIGITS) * size
-
-
 def _spread(table: Floats, axis: int) -> Floats:
     return np.asarray(np.nanmax(table, axis=axis) - np.nanmin(table, axis=axis))
-
-
-def _spearman(scores: Floats) -> Floats:
-    import pandas as pd
-
-    present = ~np.isnan(scores)
-    ranks = pd.DataFrame(scores).rank(axis=1).to_numpy()
-    places = np.where(present, present.cumsum(axis=1), np.nan)
-    enough = present.sum(axis=1) >= 2
-    out = np.full(len(scores), np.nan)
-    if enough.any():
-        x, y = (
-            v[enough] - np.nanmean(v[enough], axis=1, keepdims=True)
-            for v in (places, ranks)
-        )
-        size = np.sqrt(np.nansum(x * x, axis=1) * np.nansum(y * y, axis=1))
-        with np.errstate(invalid="ignore"):
-            out[enough] = np.nansum(x * y, axis=1) / size
-    return out
 
 
 def _sd_interval(sd: float, df: int, confidence_level: float) -> Interval:

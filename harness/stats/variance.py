@@ -22,6 +22,7 @@ from harness.stats.intervals import (
     mean_intervals,
     standard_error,
 )
+from harness.stats.ranks import RankMethod, monotonicity
 from harness.stats.scores import (
     METRICS,
     UNKNOWN_METRIC,
@@ -31,14 +32,7 @@ from harness.stats.scores import (
     n_choices,
     score_responses,
 )
-from harness.stats.series import (
-    RankMethod,
-    last_seed_sd,
-    last_step,
-    monotonicity,
-    seed_sd,
-    signal_to_noise,
-)
+from harness.stats.series import last_seed_sd, last_step, seed_sd, signal_to_noise
 
 if TYPE_CHECKING:
     import pandas as pd

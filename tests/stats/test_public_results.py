@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.stats.series import rank_correlations
+from harness.stats.ranks import rank_correlations
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "pythia_evals"
 pytestmark = pytest.mark.skipif(

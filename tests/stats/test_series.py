@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from harness.errors import DesignError
-from harness.stats.series import (
-    last_seed_sd,
-    last_step,
-    monotonicity,
-    rank_correlations,
-    seed_sd,
-    signal_to_noise,
-)
+from harness.stats.ranks import monotonicity, rank_correlations
+from harness.stats.series import last_seed_sd, last_step, seed_sd, signal_to_noise
 
 WORKED = np.array(
     [[0.30, 0.34, 0.37, 0.41], [0.28, 0.35, 0.36, 0.40], [0.31, 0.33, 0.39, 0.39]]
