@@ -26,7 +26,7 @@ class Metric:
 
     low: float
     high: float
-    chance: Literal["1/k", "1/k-1", "0", ""]
+    chance: Literal["1/k", "1/k-1", "1/2", "0", ""]
     """Expected score of a guesser among k choices; empty where there is none."""
 
 
@@ -38,6 +38,7 @@ METRICS = {
     "prob_correct": Metric(low=0, high=1, chance="1/k"),
     "margin": Metric(low=-1, high=1, chance="0"),
     "brier": Metric(low=-2, high=0, chance="1/k-1"),
+    "roc_auc": Metric(low=0, high=1, chance="1/2"),
     "logprob_correct": Metric(low=-math.inf, high=0, chance=""),
     "logprob_correct_per_token": Metric(low=-math.inf, high=0, chance=""),
     "logprob_correct_per_byte": Metric(low=-math.inf, high=0, chance=""),
@@ -75,10 +76,15 @@ def score_responses(responses: pd.DataFrame) -> pd.DataFrame:
         prob_correct  p[t]; one candidate: exp l
         margin        p[t] - max of the other p
         brier         -sum (p - [c = t])^2
+        roc_auc       share of wrong choices c with l[c] < l[t]; a tie counts half
         logprob_correct              l[t], natural log, summed over tokens
         logprob_correct_per_token    l[t] / tokens
         logprob_correct_per_byte     l[t] / UTF-8 bytes
         bits_per_byte                l[t] / (bytes ln 2): the usual one, negated
+
+    The area under the ROC curve is that of right against wrong choices of one item, so
+    that it has a score for each item and does not compare likelihoods of unlike
+    questions, as a curve over all pairs of item and choice would.
 
     Ties go to the first choice, as in lm-eval. Generation and log-likelihood
     tasks have one candidate, the reference answer.
@@ -139,18 +145,23 @@ def chance_scores(metric: str, output_type: str, choices: Floats) -> Floats:
     """Return what a guesser among so many `choices` is expected to score.
 
     A uniform guess over k choices: 1/k right, probability 1/k each, Brier score
-    ``-(1 - 1/k)``. A guesser writes no right answer (generation: 0); for
+    ``-(1 - 1/k)``; two choices or more in random order: half the wrong ones below the
+    right one. A guesser writes no right answer (generation: 0); for
     likelihoods there is no such level (``nan``).
     """
     rule = METRICS.get(metric, UNKNOWN_METRIC).chance
     if output_type == "generate_until" and rule == "1/k":
         rule = "0"
+    if output_type == "generate_until" and rule == "1/2":
+        rule = ""
     if output_type not in ("multiple_choice", "generate_until"):
         rule = ""
     if rule == "0":
         return np.zeros_like(choices)
     if rule == "":
         return np.full_like(choices, np.nan)
+    if rule == "1/2":
+        return np.where(choices > 1, 0.5, np.nan)
     return 1 / choices - (1 if rule == "1/k-1" else 0)
 
 
@@ -247,6 +258,10 @@ def _score_choices(
             others = prob.copy()
             others[line, right] = -1
             scores["margin"][to] = right_prob - others.max(1)
+            mine = table[line, right][:, None]
+            # The right choice ties with itself, which is half a win.
+            wins = (table < mine).sum(1) + (table == mine).sum(1) / 2 - 0.5
+            scores["roc_auc"][to] = wins / (k - 1)
         evidence = (
             table[line, right],
             per["bytes"][line, right],

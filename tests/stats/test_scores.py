@@ -63,6 +63,7 @@ def test_two_choices_by_hand(joined):
             "prob_correct": 0.75,
             "margin": 0.5,
             "brier": -(0.25**2 + 0.25**2),
+            "roc_auc": 1,
             "logprob_correct": math.log(0.3),
             "logprob_correct_per_token": math.log(0.3) / 2,
             "logprob_correct_per_byte": math.log(0.3) / 4,
@@ -88,6 +89,31 @@ def test_ties_go_to_the_first_choice(joined):
 
     assert frame["acc"].tolist() == [1, 0]
     assert frame["margin"].tolist() == [0, 0]
+
+
+def test_roc_auc_by_hand(joined):
+    """Of three wrong choices one is below, one level, one above: (1 + 1/2) / 3."""
+    frame = score_responses(
+        joined([choice([-2, -3, -2, -1]), choice([-1, -math.inf, -math.inf], 1)])
+    )
+
+    assert frame["roc_auc"].tolist() == [0.5, 0.25]
+
+
+def test_roc_auc_is_the_mann_whitney_statistic_of_scipy(joined):
+    from scipy.stats import mannwhitneyu
+
+    rng = np.random.default_rng(5)
+    rows = [
+        choice(rng.integers(-5, 0, 5).astype(float).tolist(), int(rng.integers(5)))
+        for _ in range(40)
+    ]
+    frame = score_responses(joined(rows))
+
+    for found, row in zip(frame["roc_auc"], rows, strict=True):
+        wrong = row["choice_logprobs"].copy()
+        right = wrong.pop(row["target_index"])
+        assert found == pytest.approx(mannwhitneyu([right], wrong).statistic / 4)
 
 
 def test_a_loop_agrees_on_ragged_tables(joined):
@@ -119,6 +145,9 @@ def test_a_loop_agrees_on_ragged_tables(joined):
             "prob_correct": p[t],
             "margin": p[t] - max(rest) if rest else nan,
             "brier": -sum((q - (c == t)) ** 2 for c, q in enumerate(p)),
+            "roc_auc": np.mean([lp[t] > q for c, q in enumerate(lp) if c != t])
+            if rest
+            else nan,
             "logprob_correct": lp[t],
             "logprob_correct_per_token": lp[t] / row["choice_tokens"][t],
             "logprob_correct_per_byte": lp[t] / row["choice_bytes"][t],
@@ -368,6 +397,9 @@ def test_default_metrics(joined, columns, expected):
         ("prob_correct", "multiple_choice", [0.25, 0.5]),
         ("brier", "multiple_choice", [-0.75, -0.5]),
         ("margin", "multiple_choice", [0, 0]),
+        ("roc_auc", "multiple_choice", [0.5, 0.5]),
+        ("roc_auc", "generate_until", [nan, nan]),
+        ("roc_auc", "loglikelihood", [nan, nan]),
         ("logprob_correct", "multiple_choice", [nan, nan]),
         ("exact_match", "generate_until", [0, 0]),
         ("prob_correct", "generate_until", [0, 0]),
@@ -381,11 +413,18 @@ def test_what_a_guesser_scores(metric, output_type, expected):
     assert found.tolist() == pytest.approx(expected, nan_ok=True)
 
 
+def test_one_choice_has_no_roc_curve(joined):
+    frame = score_responses(joined([choice([-1.0])]))
+
+    assert math.isnan(frame["roc_auc"].item())
+    assert np.isnan(chance_scores("roc_auc", "multiple_choice", np.array([1.0]))).all()
+
+
 def test_a_uniform_guesser_scores_chance(joined):
     """Equal likelihoods and a right answer at each place: chance is their mean."""
     frame = score_responses(joined([choice([-1.0] * 5, target=t) for t in range(5)]))
 
-    for name in ("acc", "acc_norm", "prob_correct", "brier", "margin"):
+    for name in ("acc", "acc_norm", "prob_correct", "brier", "margin", "roc_auc"):
         chance = chance_scores(name, "multiple_choice", n_choices(frame))
         assert frame[name].mean() == pytest.approx(chance.mean())
 
