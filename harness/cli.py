@@ -259,6 +259,7 @@ def variance(
 ) -> None:
     """Say how much of each benchmark's score is noise."""
     from harness.report import text
+    from harness.stats.tables import score_tables
     from harness.stats.variance import variance_table
 
     # Of all tasks: which weights of a checkpoint count is not for one to say.
@@ -266,10 +267,7 @@ def variance(
     if responses.empty or task not in (None, *responses["task"].unique()):
         raise _nothing_stored(store, model, task)
     rows = variance_table(
-        responses,
-        task=task,
-        discrete=metric,
-        continuous=continuous,
+        score_tables(responses, task=task, discrete=metric, continuous=continuous),
         ddof=ddof,
         confidence_level=confidence,
         rank_method=cast("RankMethod", monotonicity),

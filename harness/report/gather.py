@@ -16,12 +16,11 @@ from harness.frames import CONDITION, SETTINGS, TRIALS
 from harness.records import Caution
 from harness.stats.ranks import RankMethod
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
+from harness.stats.tables import SETTING_WORDS, formulation_pairs, score_tables
 from harness.stats.variance import (
-    SETTING_WORDS,
     Curve,
     MetricVariance,
     TaskVariance,
-    formulation_pairs,
     variance_table,
 )
 
@@ -194,26 +193,26 @@ def gather(
         each trial the first done attempt counts, else the last failed one.
     title : str
         Heading of the page.
-    ddof, confidence_level, rank_method, discrete, continuous
+    ddof, confidence_level, rank_method
         As `harness.stats.variance.variance_table` takes them.
+    discrete, continuous
+        As `harness.stats.tables.score_tables` takes them.
 
     Raises
     ------
     SchemaError
         ``missing-columns``: names the columns that are not there.
     DesignError
-        What `variance_table` refuses.
+        What these refuse.
     """
     _check_trials(trials)
     table: tuple[TaskVariance, ...] = ()
     if len(responses):
         table = variance_table(
-            responses,
+            score_tables(responses, discrete=discrete, continuous=continuous),
             ddof=ddof,
             confidence_level=confidence_level,
             rank_method=rank_method,
-            discrete=discrete,
-            continuous=continuous,
         )
     chosen = _one_attempt_each(trials)
     failed = chosen[chosen["status"] != "done"]

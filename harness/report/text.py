@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import InputError
 from harness.stats.estimate import Caution, Estimate
-from harness.stats.variance import (
-    TaskVariance,
-    formulation_pairs,
-    variance_frame,
-)
+from harness.stats.tables import formulation_pairs
+from harness.stats.variance import TaskVariance, variance_frame
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,6 +10,7 @@ import pytest
 from harness.errors import SchemaError
 from harness.report.figures import styles
 from harness.report.gather import gather
+from harness.stats.tables import score_tables
 from harness.stats.variance import variance_table
 
 
@@ -19,7 +20,7 @@ def test_rows_are_the_variance_table(simulated):
 
     found = simulated.data().variance
 
-    wanted = variance_table(simulated.responses)
+    wanted = variance_table(score_tables(simulated.responses))
     assert [row.to_dict() for row in found] == [row.to_dict() for row in wanted]
 
 
@@ -182,11 +183,12 @@ def test_options_reach_the_table_and_the_bands(simulated):
     simulated.task("a", n_items=30, steps=(0, 10), seeds=(0, 1, 2))
     tables = simulated.responses, simulated.attempts
     options = {"ddof": 0, "confidence_level": 0.5, "rank_method": "tau-a"}
-    options |= {"discrete": "acc_norm", "continuous": "margin"}
+    metrics = {"discrete": "acc_norm", "continuous": "margin"}
 
-    (row,) = gather(*tables, title="t", **options).rows
+    (row,) = gather(*tables, title="t", **options, **metrics).rows
 
-    (wanted,) = variance_table(simulated.responses, **options)
+    scored = score_tables(simulated.responses, **metrics)
+    (wanted,) = variance_table(scored, **options)
     assert row.variance.to_dict() == wanted.to_dict()
     for column, point in enumerate(row.discrete):
         assert point.sd == pytest.approx(wanted.discrete.curve.scores[:, column].std())

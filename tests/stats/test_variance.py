@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DesignError, SchemaError
+from harness.stats import variance
 from harness.stats.estimate import Estimate
-from harness.stats.variance import formulation_pairs, variance_frame, variance_table
+from harness.stats.tables import formulation_pairs, score_tables
+from harness.stats.variance import variance_frame
 
 nan = math.nan
 
@@ -24,6 +26,13 @@ WORKED = {
     for step, n_right in zip((0, 10, 100, 1000), line, strict=True)
 }
 """Right answers of 100 in the worked example of docs/explanation/variance.md."""
+
+
+def variance_table(responses, *, discrete=None, continuous=None, task=None, **options):
+    tables = score_tables(
+        responses, discrete=discrete, continuous=continuous, task=task
+    )
+    return variance.variance_table(tables, **options)
 
 
 def right(n_right, n=N):
