@@ -457,8 +457,8 @@ def test_quickstart_shows_noise_and_writes_a_page(
     evalvar, world, without_models, monkeypatch, backend, ended
 ):
     without_models.backend = backend
-    monkeypatch.setattr(cli, "build", lambda: None)
-    monkeypatch.setattr(cli, "_zoo", lambda: world.parent / "runs")
+    monkeypatch.setattr(cli.run, "build", lambda: None)
+    monkeypatch.setattr(cli.run, "_zoo", lambda: world.parent / "runs")
     status, out, err = evalvar("quickstart", "--into", "here/s")
 
     assert status == ended
@@ -790,7 +790,7 @@ def test_an_interruption_that_got_lost_ends_the_sweep_all_the_same(handled):
                     signal.raise_signal(signal.SIGINT)
             yield trial
 
-    with cli._Interruption() as interruption:
+    with cli.run._Interruption() as interruption:
         came = interruption.watch(execute)([0, 1, 2])
         assert [next(came), next(came)] == [0, 1]
         with pytest.raises(KeyboardInterrupt):
@@ -800,7 +800,7 @@ def test_an_interruption_that_got_lost_ends_the_sweep_all_the_same(handled):
 
 def test_an_interruption_that_the_shell_ignores_is_ignored(handled):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with cli._Interruption() as interruption:
+    with cli.run._Interruption() as interruption:
         signal.raise_signal(signal.SIGINT)
 
     assert not interruption.caught

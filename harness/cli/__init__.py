@@ -1,0 +1,57 @@
+"""The command line: parse, call, print, exit. No arithmetic, no file formats."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+
+# The order of imports is that of the help.
+# isort: off
+from harness.cli import run, analyse, share, keep  # noqa: F401
+
+# isort: on
+from harness.cli.app import BAD_INPUT, INCOMPLETE, app
+from harness.cli.streams import say
+from harness.errors import HarnessError, InputError
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command line; an error raised on purpose becomes one line and a code."""
+    _make_streams_fit()
+    try:
+        try:
+            app(prog_name="evalvar")
+        finally:
+            sys.stdout.flush()
+    except HarnessError as error:
+        say(f"evalvar: {error} [{error.code}]")
+        sys.exit(BAD_INPUT if isinstance(error, InputError) else INCOMPLETE)
+    except BrokenPipeError:  # whoever read has left
+        _leave_stdout()
+    except OSError as error:
+        if error.filename or error.errno not in {errno.ENOSPC, errno.EBADF, errno.EIO}:
+            raise
+        _leave_stdout()
+        say(
+            f"evalvar: standard output cannot be written: {error.strerror} "
+            "[output-not-written]"
+        )
+        sys.exit(INCOMPLETE)
+
+
+def _make_streams_fit() -> None:
+    """Print what an old-fashioned locale cannot write as ``?``; accept no stream."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _leave_stdout() -> None:
+    """Keep Python from writing once more, at its end, what nobody takes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,58 @@
+"""What do commands take? The arguments and options that several share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SuitePath = Annotated[
+    Path, typer.Argument(help="A suite file, such as suites/quickstart.yaml.")
+]
+StorePath = Annotated[
+    str, typer.Argument(help="A store: a folder, or an address such as s3://….")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", help="Where results go; results/SUITE-NAME if absent."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Models in memory at once, instead of the suite's."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Join this Ray cluster (auto, or HOST:PORT) instead of starting one."
+    ),
+]
+DdofOption = Annotated[
+    int, typer.Option(min=0, max=1, help="1: sample SD over seeds; 0: population.")
+]
+MetricOption = Annotated[
+    str | None,
+    typer.Option("--metric", help="Discrete metric instead of each task's own."),
+]
+ContinuousOption = Annotated[
+    str | None,
+    typer.Option("--continuous", help="Continuous metric, likewise."),
+]
+ConfidenceOption = Annotated[
+    float, typer.Option("--confidence", help="Level of every interval, such as 0.95.")
+]
+MonotonicityOption = Annotated[
+    str,
+    typer.Option("--monotonicity", help="Rank correlation: tau-b, tau-a or spearman."),
+]
+
+
+class TableFormat(StrEnum):
+    """How a table is printed."""
+
+    table = "table"
+    md = "md"
+    csv = "csv"
+    json = "json"

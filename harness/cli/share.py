@@ -1,0 +1,60 @@
+"""Commands that share what was found: report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from harness.cli.app import SHARE, app
+from harness.cli.options import (
+    ConfidenceOption,
+    ContinuousOption,
+    DdofOption,
+    MetricOption,
+    MonotonicityOption,
+    StorePath,
+)
+from harness.cli.streams import open_output, open_store
+
+if TYPE_CHECKING:
+    from harness.stats.ranks import RankMethod
+
+
+@app.command(
+    rich_help_panel=SHARE,
+    epilog="Example: evalvar report results/quickstart -o reports/quickstart.html",
+)
+def report(
+    store: StorePath,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The HTML file to write; - is stdout."),
+    ],
+    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
+    metric: MetricOption = None,
+    continuous: ContinuousOption = None,
+    ddof: DdofOption = 1,
+    confidence: ConfidenceOption = 0.95,
+    monotonicity: MonotonicityOption = "tau-b",
+) -> None:
+    """Write one self-contained interactive HTML page."""
+    from harness.report.gather import gather
+    from harness.report.page import render
+
+    opened = open_store(store)
+    with open_output(output) as write:
+        data = gather(
+            opened.responses(),
+            opened.attempts().to_pandas(),
+            title=title or Path(store).name,
+            discrete=metric,
+            continuous=continuous,
+            ddof=ddof,
+            confidence_level=confidence,
+            rank_method=cast("RankMethod", monotonicity),
+        )
+        write(render(data))
+    if str(output) != "-":
+        print(f"report: {output}")

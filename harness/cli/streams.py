@@ -1,0 +1,73 @@
+"""Where do commands read and write? Stores, files, and the two streams."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+
+def open_store(store: str) -> Store:
+    """Return a store that is there."""
+    from harness.store import Store
+
+    return Store(store)
+
+
+def nothing_stored(store: str, model: str | None, task: str | None) -> InputError:
+    """Return the complaint that a store has no finished trial of these."""
+    of = "".join(f" of {value}" for value in (model, task) if value)
+    return InputError(
+        f"{store}: no finished trial{of}; `evalvar status {store}` shows what is there",
+        code="nothing-stored",
+    )
+
+
+@contextlib.contextmanager
+def open_output(path: Path) -> Iterator[Any]:
+    """Open a place for a file before the work starts; it appears when it is whole."""
+    if str(path) == "-":
+        yield sys.stdout.write
+        return
+    there = Path(os.path.realpath(path))  # a link stays one
+    partial = there.parent / f".{there.name}.partial"
+    try:
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if there.is_dir():
+            raise IsADirectoryError(21, "is a folder")
+        if there.exists() and not there.is_file():  # a device or a pipe
+            with there.open("w", encoding="utf-8") as file:
+                yield file.write
+            return
+        with partial.open("w", encoding="utf-8") as file:
+            yield file.write
+        partial.replace(there)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written: {error.strerror or error}",
+            code="output-not-written",
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def print_json(schema: str, document: dict[str, Any]) -> None:
+    """Print one JSON document, which names its schema."""
+    print(json.dumps({"schema": schema, **document}, indent=2, allow_nan=False))
+
+
+def say(words: str) -> None:
+    """Print one line on standard error."""
+    from harness.terminal import one_line
+
+    print(one_line(words), file=sys.stderr)
