@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import SchemaError
-from harness.report.figures import styles
+from harness.report.figures.style import styles
 from harness.report.gather import gather
 from harness.stats.tables import score_tables
 from harness.stats.variance import variance_table

@@ -10,7 +10,7 @@ import plotly.offline
 import pytest
 
 from harness.report import page, text
-from harness.report.figures import DARK, LIGHT, NAME, escape, theme_map
+from harness.report.figures.style import DARK, LIGHT, NAME, escape, theme_map
 
 VENDOR = files("harness.report") / "vendor"
 

@@ -1,0 +1,1 @@
+"""What stands in each section of the page? Tables and figures from the data."""

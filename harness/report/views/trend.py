@@ -1,0 +1,113 @@
+"""How do scores move over training? A figure and a table for each panel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.report import text
+from harness.report.cells import (
+    Cell,
+    Drawn,
+    Line,
+    PanelView,
+    Table,
+    number_cell,
+    row_badges,
+)
+from harness.report.figures.style import Looks, styles
+from harness.report.figures.trend import curve_groups, trend_figure
+from harness.report.gather import ReportData, Row
+
+KINDS = ("discrete", "continuous")
+
+
+def panel_views(data: ReportData) -> list[PanelView]:
+    """Return the trend figures, panel by panel."""
+    look = styles(data.rows)
+    views: list[PanelView] = []
+    for panel in data.panels:
+        for group in curve_groups(panel):
+            views.append(_panel_view(group, look, f"trend-{len(views)}"))
+    return views
+
+
+def _panel_view(rows: Sequence[Row], look: Looks, name: str) -> PanelView:
+    tasks = tuple(dict.fromkeys(row.variance.task for row in rows))
+    models = tuple(dict.fromkeys(row.variance.model for row in rows))
+    title = " and ".join(text.clean(task) for task in tasks)
+    drawn: list[Drawn] = []
+    notes: list[str] = []
+    for kind in KINDS:
+        some = [row for row in rows if row.metric(kind) is not None]
+        if not some:
+            notes.append("No likelihood was stored, so there is no continuous score.")
+            continue
+        variances = [row.variance for row in some]
+        steps = {p.step for row in some for p in row.trend(kind) if p.step is not None}
+        if len(steps) < 2:
+            notes.append(
+                f"The {kind} score has one step only, so there is no curve; "
+                f"{text.FILLS['one-checkpoint']}."
+            )
+            continue
+        drawn.append(
+            Drawn(
+                name=f"{name}-{kind}",
+                kind="trend",
+                title=f"{kind.capitalize()} score",
+                about=f"{title}: ",
+                sentence=text.trend_sentence(variances, kind),
+                figure=trend_figure(some, kind, look),
+                table=_trend_table(some, kind, title),
+            )
+        )
+    return PanelView(
+        title=title,
+        tasks=tasks,
+        models=models,
+        badges=tuple(dict.fromkeys(b for row in rows for b in row_badges(row))),
+        drawn=tuple(drawn),
+        notes=tuple(notes),
+    )
+
+
+def _trend_table(rows: Sequence[Row], kind: str, title: str) -> Table:
+    names = text.labels([row.variance for row in rows])
+    lines = []
+    for row, name in zip(rows, names, strict=True):
+        for point in row.trend(kind):
+            seeds = ", ".join(
+                f"{text.seed_name(seed)}: {text.score(value)}"
+                for seed, value in point.scores
+            )
+            lines.append(
+                Line(
+                    cells=(
+                        Cell(text=name),
+                        Cell(
+                            text=text.step_name(point.step),
+                            value=point.step,
+                        ),
+                        number_cell(point.mean, text.score, ""),
+                        number_cell(point.sd, text.spread, "1 seed has no SD"),
+                        number_cell(
+                            point.item_half_width, text.spread, "scores do not vary"
+                        ),
+                        Cell(text=seeds),
+                    ),
+                    task=row.variance.task,
+                    model=row.variance.model,
+                )
+            )
+    return Table(
+        caption=f"{title}: {kind} score at each step",
+        headings=(
+            ("Curve", False),
+            ("Step", True),
+            ("Mean", True),
+            ("SD over seeds", True),
+            ("Items ±", True),
+            ("Each seed", False),
+        ),
+        lines=tuple(lines),
+    )
