@@ -203,8 +203,9 @@ class Store:
         place = pc.index_in(
             rows["attempt_id"], value_set=trials["attempt_id"].combine_chunks()
         )
-        visible = pc.is_valid(place)
-        rows, place = rows.filter(visible), place.filter(visible)
+        if place.null_count:  # seldom; a filter copies every row
+            visible = pc.is_valid(place)
+            rows, place = rows.filter(visible), place.filter(visible)
         for name in IDENTITY:
             if name in wanted:
                 column = trials[name].combine_chunks()
@@ -220,12 +221,18 @@ class Store:
         model: str | None = None,
         task: str | None = None,
     ) -> pd.DataFrame:
-        """Return `response_table` as a data frame; names are categories."""
+        """Return `response_table` as a data frame; names are categories.
+
+        Lists and maps stay Arrow's: as Python objects they cost more than all else.
+        """
         import pandas as pd
 
         table = self.response_table(columns, model=model, task=task)
-        nullable = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
-        frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+        types = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
+        types |= {
+            t: pd.ArrowDtype(t) for t in table.schema.types if pa.types.is_nested(t)
+        }
+        frame: pd.DataFrame = table.to_pandas(types_mapper=types.get)
         return frame
 
     def info(self) -> StoreInfo:

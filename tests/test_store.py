@@ -172,6 +172,16 @@ def test_categories_sort_by_name_whatever_came_first(tmp_path):
     ]  # fmt: skip
 
 
+def test_lists_and_maps_are_arrows(full):
+    rows = full.responses()
+
+    for name in ("choice_logprobs", "choice_chars", "metrics"):
+        assert rows[name].dtype == pd.ArrowDtype(JOINED.field(name).type)
+    assert rows["choice_logprobs"].to_list() == (
+        full.response_table()["choice_logprobs"].to_pylist()
+    )
+
+
 def test_a_missing_seed_leaves_the_others_whole_numbers(tmp_path):
     run_fake(tmp_path / "s", seeds=(None, 2**53 + 1), steps=(None,))
     rows = Store(tmp_path / "s").responses()

@@ -344,6 +344,8 @@ class _Ragged:
 
     def table(self, rows: npt.NDArray[np.intp], k: int) -> Floats:
         """Return the lists of `rows` as a table; ``nan`` where not k long."""
+        if (self.counts == k).all():
+            return np.asarray(self._flat.reshape(-1, k)[rows])
         out = np.full((len(rows), k), np.nan)
         fits = self.counts[rows] == k
         out[fits] = self._flat[self._starts[rows[fits]][:, None] + np.arange(k)]

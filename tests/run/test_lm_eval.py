@@ -148,7 +148,7 @@ def test_letters_and_texts_are_put_over_the_same_items(stored):
     assert choice.item_id.tolist() == cloze.item_id.tolist()
     assert choice.target_index.tolist() == cloze.target_index.tolist()
     assert set(choice.prompt_digest).isdisjoint(cloze.prompt_digest)
-    assert all(chars.tolist() == [1, 1, 1, 1] for chars in choice.choice_chars)
+    assert all(chars == [1, 1, 1, 1] for chars in choice.choice_chars)
 
 
 def test_metrics_derived_from_the_evidence_are_lm_evals(world, stored, tmp_path):
@@ -225,7 +225,7 @@ def test_the_seed_of_lm_eval_gives_the_prompts_of_lm_eval(world, tmp_path):
     for seed in (3, 7):
         ours = rows[rows.fewshot_seed == seed].sort_values("item_index")
         theirs = lm_evals_samples(world, "toy_cloze_shots", seed=seed)
-        assert [row.tolist() for row in ours.choice_logprobs] == [
+        assert ours.choice_logprobs.tolist() == [
             [response[0][0] for response in sample["resps"]] for sample in theirs
         ]
     digests = rows.groupby("fewshot_seed").prompt_digest.agg(tuple)
@@ -292,7 +292,7 @@ def test_two_models_of_one_name_are_not_mixed_up(tmp_path):
         rows = Store(tmp_path / "store").responses()
         rows = rows[rows.trial_id == trial.trial_id].sort_values("item_index")
         theirs = lm_evals_samples(tmp_path, "toy_cloze")
-        answers.append([row.tolist() for row in rows.choice_logprobs])
+        answers.append(rows.choice_logprobs.tolist())
         assert answers[-1] == [[r[0][0] for r in one["resps"]] for one in theirs]
     assert answers[0] != answers[1]
 
@@ -600,7 +600,7 @@ def test_not_a_number_is_no_answer(world, tmp_path, monkeypatch):
     run_suite(path, tmp_path / "one")
     rows = Store(tmp_path / "one").responses().sort_values("item_index")
     assert rows.status.tolist() == ["nan-logprob"] + ["ok"] * 11
-    assert rows.metrics.iloc[0] is None or len(rows.metrics.iloc[0]) == 0
+    assert rows.metrics.isna().tolist() == [True] + [False] * 11
 
     monkeypatch.setattr(
         Scorer, "score", lambda self, tokens: [(float("nan"), False)] * len(tokens)

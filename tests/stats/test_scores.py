@@ -116,6 +116,31 @@ def test_roc_auc_is_the_mann_whitney_statistic_of_scipy(joined):
         assert found == pytest.approx(mannwhitneyu([right], wrong).statistic / 4)
 
 
+def test_lists_may_be_arrows_or_pythons(joined):
+    frame = joined(
+        [
+            choice([-1, -2, nan], 1, metrics=[("f1,none", 0.5)]),
+            choice([-1, -2], 1),
+            generation(target_logprob=-1.0, metrics=[("exact_match,none", 1.0)]),
+        ]
+    )
+    lists = [n for n in JOINED.names if pa.types.is_nested(JOINED.field(n).type)]
+    arrows = frame.assign(
+        **{
+            name: pd.arrays.ArrowExtensionArray(
+                pa.array(frame[name], JOINED.field(name).type)
+            )
+            for name in lists
+        }
+    )
+
+    ours, theirs = score_responses(frame), score_responses(arrows)
+
+    pd.testing.assert_frame_equal(ours[list(METRICS)], theirs[list(METRICS)])
+    assert n_choices(arrows).tolist()[:2] == [3, 2]
+    np.testing.assert_array_equal(stored_metric(arrows, "f1"), [0.5, nan, nan])
+
+
 def test_a_loop_agrees_on_ragged_tables(joined):
     rng = np.random.default_rng(2)
     rows = []
