@@ -55,7 +55,8 @@ def variance(
     json_: Json = False,
 ) -> None:
     """Say how much of each benchmark's score is noise."""
-    from harness.report import text
+    from harness.report.sheets.sheet import markup, show
+    from harness.report.sheets.variance import variance_sheet
     from harness.stats.tables import score_tables
     from harness.stats.variance import variance_table
 
@@ -72,6 +73,6 @@ def variance(
     if json_ or format_ is TableFormat.json:
         print_json("evalvar.variance/1", {"rows": [row.to_dict() for row in rows]})
     elif format_ is TableFormat.table:
-        text.show_variance(rows)
+        show(variance_sheet(rows))
     else:
-        print(text.variance_markup(rows, format_.value), end="")
+        print(markup(variance_sheet(rows), format_.value), end="")

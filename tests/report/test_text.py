@@ -10,9 +10,20 @@ from rich.console import Console
 
 from harness.errors import InputError
 from harness.report import text
+from harness.report.sheets.sheet import as_text, markup, show
+from harness.report.sheets.variance import variance_sheet
 from harness.stats.estimate import Caution, Estimate, Interval
 
 NAN = math.nan
+
+
+def shown_as_text(rows, **options):
+    return as_text(variance_sheet(rows), **options)
+
+
+def shown_as(rows, format_):
+    return markup(variance_sheet(rows), format_)
+
 
 GENERATION = '{"temperature": 0.7, "do_sample": true}'
 
@@ -191,12 +202,12 @@ def test_rows_of_other_settings_and_generation_are_told_apart_everywhere(simulat
         "b · temperature 0.7, do sample true",
     ]
     for shown in (
-        text.variance_table_text(rows, width=200),
-        text.variance_markup(rows, "md"),
+        shown_as_text(rows, width=200),
+        shown_as(rows, "md"),
     ):
         for some in words:
             assert some in shown
-    frame = pd.read_csv(io.StringIO(text.variance_markup(rows, "csv")))
+    frame = pd.read_csv(io.StringIO(shown_as(rows, "csv")))
     assert frame["settings"].tolist()[:2] == [some[1:-1] for some in words[:2]]
     assert frame["generation"].tolist()[-1] == GENERATION
     told = text.findings(rows)
@@ -218,19 +229,19 @@ def test_rows_at_chance_are_marked_in_the_table_with_a_legend(zoo):
     at_chance = [row for row in zoo.variance if text.is_at_chance(row)]
     assert at_chance
     for shown in (
-        text.variance_table_text(zoo.variance, width=130),
-        text.variance_markup(zoo.variance, "md"),
+        shown_as_text(zoo.variance, width=130),
+        shown_as(zoo.variance, "md"),
     ):
         marks = sum(" \N{ALMOST EQUAL TO}0" in line for line in shown.splitlines())
         assert marks == len(at_chance)
         assert shown.count("guessing explains it") == 1
     learned = [row for row in zoo.variance if not text.is_at_chance(row)]
-    assert "\N{ALMOST EQUAL TO}" not in text.variance_table_text(learned)
+    assert "\N{ALMOST EQUAL TO}" not in shown_as_text(learned)
 
 
 def test_snr_above_chance_stands_in_the_table(zoo):
     row = next(row for row in zoo.variance if text.is_at_chance(row))
-    shown = text.variance_table_text([row], width=130).splitlines()
+    shown = shown_as_text([row], width=130).splitlines()
 
     assert text.ratio(row.discrete.snr_above_chance.value) in shown[4].split()
     assert text.spread(row.discrete.seed_sd_last.value) in shown[4].split()
@@ -258,8 +269,8 @@ def test_a_partial_run_is_marked_everywhere(zoo):
     (row,) = [r for r in zoo.variance if r.is_partial]
 
     assert "(partial run)" in " ".join(text.findings([row]))
-    assert "part." in text.variance_table_text([row])
-    assert "30 part." in text.variance_markup([row], "md")
+    assert "part." in shown_as_text([row])
+    assert "30 part." in shown_as([row], "md")
 
 
 @pytest.mark.parametrize(
@@ -295,7 +306,7 @@ def test_chance_inside_the_interval_is_at_chance(zoo):
 
 
 def test_terminal_table_has_each_row_and_note(zoo):
-    shown = text.variance_table_text(zoo.variance, width=110)
+    shown = shown_as_text(zoo.variance, width=110)
 
     assert shown.count("zoo_facts_cloze") >= 2
     assert "[constant-over-seeds]" in shown
@@ -304,21 +315,21 @@ def test_terminal_table_has_each_row_and_note(zoo):
 
 def test_a_pipe_gets_no_escape_codes_and_no_markup(hostile):
     file = io.StringIO()
-    text.show_variance(hostile.variance, console=Console(file=file, width=60))
+    show(variance_sheet(hostile.variance), console=Console(file=file, width=60))
 
     assert "\x1b" not in file.getvalue()
     assert "<b>evil</b></script>" in file.getvalue()
 
 
 def test_csv_is_in_full_precision(zoo):
-    frame = pd.read_csv(io.StringIO(text.variance_markup(zoo.variance, "csv")))
+    frame = pd.read_csv(io.StringIO(shown_as(zoo.variance, "csv")))
 
     wanted = [row.discrete.seed_sd.value for row in zoo.variance]
     assert frame["seed_sd"].tolist() == pytest.approx(wanted, rel=1e-15)
 
 
 def test_markdown_escapes_names(hostile):
-    shown = text.variance_markup(hostile.variance, "md")
+    shown = shown_as(hostile.variance, "md")
 
     assert "<b>" not in shown
     assert "&lt;b&gt;evil" in shown
@@ -328,6 +339,6 @@ def test_markdown_escapes_names(hostile):
 
 def test_an_unknown_format_is_refused(zoo):
     with pytest.raises(InputError, match="md or csv") as caught:
-        text.variance_markup(zoo.variance, "xls")
+        shown_as(zoo.variance, "xls")
 
     assert caught.value.code == "unknown-format"

@@ -1,0 +1,173 @@
+"""How is a table of results printed? In a terminal, as Markdown, as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import InputError
+from harness.report.text import FILLS, clean
+from harness.stats.estimate import Caution
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+NOTES = ""
+"""Heading of the column that holds the numbers of notes."""
+
+Column = tuple[str, bool]
+"""A heading, which may fold at its line breaks, and whether it is set right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sheet:
+    """A table of results, with its notes and what they mean in words.
+
+    Attributes
+    ----------
+    columns : tuple of (heading, is_number)
+        The same for all parts.
+    parts : tuple of (title, rows)
+        Cells as they are shown; Markdown has the title in a column of its own.
+    label : str
+        What the titles are: ``model``, ``task``; empty where there are none.
+    notes : tuple of str
+        Numbered from 1, as the cells refer to them.
+    remarks : tuple of str
+        Unnumbered notes below the table.
+    sentences : tuple of str
+        What was found.
+    frame : callable
+        Returns the numbers in full, tidy, for CSV.
+    """
+
+    columns: tuple[Column, ...]
+    parts: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+    frame: Callable[[], pd.DataFrame]
+    label: str = ""
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+
+
+class Footnotes:
+    """Notes numbered as they come, each text once."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def marks(self, cautions: Iterable[Caution]) -> str:
+        """Return the raised numbers of these cautions."""
+        marks = []
+        for caution in cautions:
+            fill = f": {FILLS[caution.code]}" if caution.code in FILLS else ""
+            note = f"{caution.text}{fill} [{caution.code}]"
+            if note not in self.texts:
+                self.texts.append(note)
+            marks.append(_superscript(self.texts.index(note) + 1))
+        return " ".join(dict.fromkeys(marks))
+
+
+def show(sheet: Sheet, *, console: Console | None = None) -> None:
+    """Print a sheet on a terminal."""
+    from rich.console import Console
+
+    console = console or Console()
+    if not console.is_terminal:
+        # A file or a pipe has no edge to fold at.
+        console = Console(file=console.file, width=200)
+    for title, rows in sheet.parts:
+        console.print(_rich_table(sheet.columns, rows, title=title))
+    for remark in sheet.remarks:
+        console.print(remark, highlight=False, markup=False)
+    for number, note in enumerate(sheet.notes, 1):
+        console.print(f"{_superscript(number)} {note}", highlight=False, markup=False)
+    if sheet.sentences:
+        console.print()
+    for sentence in sheet.sentences:
+        console.print(sentence, highlight=False, markup=False)
+
+
+def as_text(sheet: Sheet, *, width: int = 120) -> str:
+    """Return what `show` prints, as plain text of that width."""
+    import io
+
+    from rich.console import Console
+
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=True, color_system=None)
+    show(sheet, console=console)
+    return file.getvalue()
+
+
+def markup(sheet: Sheet, format_: str) -> str:
+    """Return a sheet as ``md`` (rounded) or ``csv`` (full precision).
+
+    Raises
+    ------
+    InputError
+        ``unknown-format``.
+    """
+    if format_ == "csv":
+        return str(sheet.frame().to_csv(index=False))
+    if format_ != "md":
+        raise InputError(
+            f"there is no format {format_!r}; choose md or csv", code="unknown-format"
+        )
+    columns = (((sheet.label, False),) if sheet.label else ()) + sheet.columns
+    names = [name.replace("\n", " ") or "notes" for name, _ in columns]
+    lines = [
+        f"| {' | '.join(names)} |",
+        f"|{'|'.join('--:' if right else '---' for _, right in columns)}|",
+    ]
+    for title, rows in sheet.parts:
+        first = (title,) if sheet.label else ()
+        lines += [
+            f"| {' | '.join(_escaped(clean(cell)) for cell in (*first, *row))} |"
+            for row in rows
+        ]
+    lines.append("")
+    lines += [f"- {_escaped(remark)}" for remark in sheet.remarks]
+    lines += [
+        f"- {_superscript(n)} {_escaped(note)}" for n, note in enumerate(sheet.notes, 1)
+    ]
+    lines += ["", *(f"{_escaped(sentence)}\n" for sentence in sheet.sentences)]
+    return "\n".join(lines)
+
+
+def _rich_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], *, title: str
+) -> object:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(clean(title), style="bold") if title else None,
+        title_justify="left",
+        box=None,
+        header_style="bold",
+        padding=(0, 1, 0, 0),
+    )
+    for name, is_number in columns:
+        table.add_column(
+            name, justify="right" if is_number else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Text(clean(cell)) for cell in row))
+    return table
+
+
+def _superscript(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _escaped(text: str) -> str:
+    """Escape what Markdown, or the HTML inside it, would take for markup."""
+    return text.translate(_MD_ESCAPES)
+
+
+_MD_ESCAPES = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", **{c: f"\\{c}" for c in "\\`*_{}[]|#~"}}
+)

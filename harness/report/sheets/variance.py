@@ -1,0 +1,88 @@
+"""How does the variance table read? A row for each task, a part for each model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
+from harness.report.text import (
+    AT_CHANCE,
+    UNDEFINED,
+    asked_words,
+    correlation,
+    findings,
+    is_at_chance,
+    ratio,
+    score,
+    shown_cautions,
+    spread,
+)
+from harness.stats.variance import TaskVariance, variance_frame
+
+LEGEND = f"{AT_CHANCE} guessing explains it: chance lies in the interval over items"
+
+COLUMNS = (
+    ("task", False),
+    ("form", False),
+    ("items", True),
+    ("chance", True),
+    ("mean", True),
+    ("items\n±", True),
+    ("seed\nSD\nlast", True),
+    ("seed\nSD\navg", True),
+    ("SNR\ndisc", True),
+    ("SNR\nabove\nch.", True),
+    ("SNR\ncont", True),
+    ("mono\ndisc", True),
+    ("mono\ncont", True),
+    ("seeds", True),
+    ("steps", True),
+    (NOTES, False),
+)
+
+
+def variance_sheet(rows: Sequence[TaskVariance]) -> Sheet:
+    """Return the variance table, its notes, and sentences that say what was found."""
+    notes = Footnotes()
+    models = dict.fromkeys(row.model for row in rows)
+    parts = tuple(
+        (model, tuple(_cells(row, notes) for row in rows if row.model == model))
+        for model in models
+    )
+    return Sheet(
+        columns=COLUMNS,
+        parts=parts,
+        label="model",
+        notes=tuple(notes.texts),
+        remarks=(LEGEND,) if any(map(is_at_chance, rows)) else (),
+        sentences=tuple(findings(rows)),
+        frame=lambda: variance_frame(rows),
+    )
+
+
+def task_name(row: TaskVariance) -> str:
+    """Return the task with all that tells it from others in the table."""
+    task = [row.task, f"{row.num_fewshot}-shot" if row.num_fewshot else ""]
+    return " ".join(filter(None, [*task, *(f"({w})" for w in asked_words(row))]))
+
+
+def _cells(row: TaskVariance, notes: Footnotes) -> tuple[str, ...]:
+    discrete, continuous = row.discrete, row.continuous
+    return (
+        task_name(row),
+        row.formulation or UNDEFINED,
+        f"{row.n_items}{' part.' if row.is_partial else ''}",
+        score(row.chance),
+        (AT_CHANCE if is_at_chance(row) else "") + score(discrete.mean.value),
+        spread(discrete.item_half_width.value),
+        spread(discrete.seed_sd_last.value),
+        spread(discrete.seed_sd.value),
+        ratio(discrete.snr.value),
+        ratio(discrete.snr_above_chance.value),
+        ratio(continuous.snr.value) if continuous else UNDEFINED,
+        correlation(discrete.monotonicity.value),
+        correlation(continuous.monotonicity.value) if continuous else UNDEFINED,
+        str(row.n_seeds),
+        str(row.n_checkpoints),
+        notes.marks(shown_cautions(row)),
+    )
