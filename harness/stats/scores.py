@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -63,8 +65,10 @@ SEVERAL_TARGETS = "several-targets"
 """The status under which lm-eval's own discrete metrics stand in for ours."""
 
 
-def score_responses(responses: pd.DataFrame) -> pd.DataFrame:
-    """Return `responses` with a column for each of `METRICS`.
+def score_responses(
+    responses: pd.DataFrame, metrics: Collection[str] = METRICS.keys()
+) -> pd.DataFrame:
+    """Return `responses` with a column for each of `metrics`.
 
     With log-likelihoods ``l[c]`` of the k choices, right choice ``t`` and
     ``p = softmax(l)``::
@@ -93,6 +97,8 @@ def score_responses(responses: pd.DataFrame) -> pd.DataFrame:
     ----------
     responses : DataFrame
         Columns of `harness.frames.JOINED`.
+    metrics : collection of str
+        Of `METRICS`; all of them by default. Only these are computed.
 
     Returns
     -------
@@ -112,7 +118,7 @@ def score_responses(responses: pd.DataFrame) -> pd.DataFrame:
     status = responses["status"].to_numpy(dtype=object)
     output_type = responses["output_type"].to_numpy(dtype=object)
     is_ok = status == "ok"
-    scores = {name: np.full(n, np.nan) for name in METRICS}
+    scores = {name: np.full(n, np.nan) for name in metrics}
 
     is_choice = is_ok & (output_type == "multiple_choice")
     if is_choice.any():
@@ -122,7 +128,7 @@ def score_responses(responses: pd.DataFrame) -> pd.DataFrame:
         _score_single(responses, np.flatnonzero(is_single), scores)
 
     rows = np.flatnonzero(is_ok & (output_type == "generate_until"))
-    if len(rows):
+    if len(rows) and "exact_match" in scores:
         part = responses.iloc[rows]
         ours = _texts_equal(part)
         theirs = stored_metric(part, "exact_match")
@@ -130,7 +136,7 @@ def score_responses(responses: pd.DataFrame) -> pd.DataFrame:
     rows = np.flatnonzero(status == SEVERAL_TARGETS)
     if len(rows):
         part = responses.iloc[rows]
-        for name in ("acc", "acc_norm", "acc_bytes", "exact_match"):
+        for name in scores.keys() & {"acc", "acc_norm", "acc_bytes", "exact_match"}:
             scores[name][rows] = stored_metric(part, name)
     return responses.assign(**scores)
 
@@ -226,48 +232,103 @@ def default_metrics(responses: pd.DataFrame) -> tuple[str, str | None]:
 def _score_choices(
     responses: pd.DataFrame, rows: npt.NDArray[np.intp], scores: dict[str, Floats]
 ) -> None:
-    part = responses.iloc[rows]
+    names = [name for name in responses.columns if name.startswith("choice_")]
+    part = responses[[*names, "target_index"]].iloc[rows]
     logprobs = _Ragged(part["choice_logprobs"], "choice_logprobs")
-    lengths = {
-        unit: _Ragged(part[f"choice_{unit}"], f"choice_{unit}")
-        for unit in ("chars", "bytes", "tokens")
-    }
     target = _numbers(part["target_index"])
+
+    @cache
+    def lengths(unit: str) -> _Ragged:
+        return _Ragged(part[f"choice_{unit}"], f"choice_{unit}")
+
     for k in np.unique(logprobs.counts[logprobs.counts > 0]):
         here = np.flatnonzero(logprobs.counts == k)
         table = logprobs.table(here, k)
         usable = ~np.isnan(table).any(1) & np.isfinite(table.max(1))
         usable &= (target[here] >= 0) & (target[here] < k)
         here, table = here[usable], table[usable]
-        right = target[here].astype(np.intp)
-        line, to = np.arange(len(here)), rows[here]
-        per = {unit: ragged.table(here, k) for unit, ragged in lengths.items()}
-        scores["acc"][to] = table.argmax(1) == right
+        choices = _Choices(table, target[here].astype(np.intp), here, lengths)
+        for name in scores.keys() & CHOICE_SCORES.keys():
+            scores[name][rows[here]] = CHOICE_SCORES[name](choices)
+        _score_logs(rows[here], choices.mine, choices.lengths_of_right, scores)
+
+
+class _Choices:
+    """Items of k choices each, and what several scores need of them."""
+
+    def __init__(
+        self,
+        table: Floats,
+        right: npt.NDArray[np.intp],
+        rows: npt.NDArray[np.intp],
+        lengths: Callable[[str], _Ragged],
+    ) -> None:
+        self.table, self.right = table, right
+        self.k = table.shape[1]
+        self._rows, self._lengths = rows, lengths
+        self._line = np.arange(len(table))
+
+    @cached_property
+    def prob(self) -> Floats:
+        """Probabilities of all choices, which sum to 1."""
+        weight = np.exp(self.table - self.table.max(1, keepdims=True))
+        return np.asarray(weight / weight.sum(1, keepdims=True))
+
+    @cached_property
+    def mine(self) -> Floats:
+        """Log-likelihood of the right choice."""
+        return self.of_right(self.table)
+
+    def of_right(self, values: Floats) -> Floats:
+        """Return the right choice's value of a table."""
+        return np.asarray(values[self._line, self.right])
+
+    def lengths_of_right(self, unit: str) -> Floats:
+        """Return the right choice's length in bytes or tokens."""
+        return self.of_right(self._lengths(unit).table(self._rows, self.k))
+
+    def right_per(self, unit: str) -> Floats:
+        """1 where the right choice has the largest log-likelihood per unit."""
+        length = self._lengths(unit).table(self._rows, self.k)
+        known = ~np.isnan(length).any(1)
         # Zero characters divide as in lm-eval: numpy's -inf, without its warning.
         with np.errstate(divide="ignore", invalid="ignore"):
-            for name, unit in (("acc_norm", "chars"), ("acc_bytes", "bytes")):
-                known = ~np.isnan(per[unit]).any(1)
-                is_right = (table / per[unit]).argmax(1) == right
-                scores[name][to] = np.where(known, is_right, np.nan)
-        weight = np.exp(table - table.max(1, keepdims=True))
-        prob = weight / weight.sum(1, keepdims=True)
-        right_prob = prob[line, right]
-        scores["prob_correct"][to] = right_prob
-        scores["brier"][to] = -((prob**2).sum(1) - 2 * right_prob + 1)
-        if k > 1:
-            others = prob.copy()
-            others[line, right] = -1
-            scores["margin"][to] = right_prob - others.max(1)
-            mine = table[line, right][:, None]
-            # The right choice ties with itself, which is half a win.
-            wins = (table < mine).sum(1) + (table == mine).sum(1) / 2 - 0.5
-            scores["roc_auc"][to] = wins / (k - 1)
-        evidence = (
-            table[line, right],
-            per["bytes"][line, right],
-            per["tokens"][line, right],
-        )
-        _score_logs(to, evidence, scores)
+            is_right = (self.table / length).argmax(1) == self.right
+        return np.where(known, is_right, np.nan)
+
+    def brier(self) -> Floats:
+        """Return the negated sum of squares, without a table of right answers."""
+        squares = (self.prob**2).sum(1)
+        return np.asarray(-(squares - 2 * self.of_right(self.prob) + 1))
+
+    def margin(self) -> Floats:
+        """Return the right probability less the largest of the others."""
+        if self.k == 1:
+            return np.full(len(self.table), np.nan)
+        others = self.prob.copy()
+        others[self._line, self.right] = -1
+        return np.asarray(self.of_right(self.prob) - others.max(1))
+
+    def roc_auc(self) -> Floats:
+        """Return the share of wrong choices below the right one."""
+        if self.k == 1:
+            return np.full(len(self.table), np.nan)
+        mine = self.mine[:, None]
+        # The right choice ties with itself, which is half a win.
+        wins = (self.table < mine).sum(1) + (self.table == mine).sum(1) / 2 - 0.5
+        return np.asarray(wins / (self.k - 1))
+
+
+CHOICE_SCORES: dict[str, Callable[[_Choices], npt.NDArray[Any]]] = {
+    "acc": lambda choices: choices.table.argmax(1) == choices.right,
+    "acc_norm": lambda choices: choices.right_per("chars"),
+    "acc_bytes": lambda choices: choices.right_per("bytes"),
+    "prob_correct": lambda choices: choices.of_right(choices.prob),
+    "margin": _Choices.margin,
+    "brier": _Choices.brier,
+    "roc_auc": _Choices.roc_auc,
+}
+"""What is computed of choices, each only where it is asked for."""
 
 
 def _score_single(
@@ -276,39 +337,44 @@ def _score_single(
     part = responses.iloc[rows]
     logprob = _numbers(part["target_logprob"])
     n_bytes, n_tokens = _numbers(part["target_bytes"]), _numbers(part["target_tokens"])
+    evidence = {"logprobs": logprob, "bytes": n_bytes, "tokens": n_tokens}
     # A log-likelihood task may hold its one candidate as a list of one choice.
-    for name, values in (
-        ("logprobs", logprob),
-        ("bytes", n_bytes),
-        ("tokens", n_tokens),
-    ):
+    for name, values in evidence.items():
         ragged = _Ragged(part[f"choice_{name}"], f"choice_{name}")
         lone = np.flatnonzero((ragged.counts == 1) & np.isnan(values))
         values[lone] = ragged.table(lone, 1)[:, 0]
     logprob[logprob == np.inf] = np.nan
-    scores["prob_correct"][rows] = np.exp(logprob)
-    _score_logs(rows, (logprob, n_bytes, n_tokens), scores)
-    is_likelihood = part["output_type"].to_numpy(dtype=object) == "loglikelihood"
-    greedy = _numbers(part["target_is_greedy"])
-    scores["acc"][rows[is_likelihood]] = np.where(np.isnan(logprob), np.nan, greedy)[
-        is_likelihood
-    ]
+    if "prob_correct" in scores:
+        scores["prob_correct"][rows] = np.exp(logprob)
+    _score_logs(rows, logprob, evidence.__getitem__, scores)
+    if "acc" in scores:
+        is_likelihood = part["output_type"].to_numpy(dtype=object) == "loglikelihood"
+        greedy = _numbers(part["target_is_greedy"])
+        scores["acc"][rows[is_likelihood]] = np.where(
+            np.isnan(logprob), np.nan, greedy
+        )[is_likelihood]
 
 
 def _score_logs(
     to: npt.NDArray[np.intp],
-    evidence: tuple[Floats, Floats, Floats],
+    logprob: Floats,
+    length: Callable[[str], Floats],
     scores: dict[str, Floats],
 ) -> None:
-    logprob, n_bytes, n_tokens = evidence
     logprob = np.where(np.isfinite(logprob), logprob, np.nan)
-    per_byte = logprob / np.where(n_bytes > 0, n_bytes, np.nan)
-    scores["logprob_correct"][to] = logprob
-    scores["logprob_correct_per_token"][to] = logprob / np.where(
-        n_tokens > 0, n_tokens, np.nan
-    )
-    scores["logprob_correct_per_byte"][to] = per_byte
-    scores["bits_per_byte"][to] = per_byte / math.log(2)
+
+    def per(unit: str) -> Floats:
+        n = length(unit)
+        return np.asarray(logprob / np.where(n > 0, n, np.nan))
+
+    ways: dict[str, Callable[[], Floats]] = {
+        "logprob_correct": lambda: logprob,
+        "logprob_correct_per_token": lambda: per("tokens"),
+        "logprob_correct_per_byte": lambda: per("bytes"),
+        "bits_per_byte": lambda: per("bytes") / math.log(2),
+    }
+    for name in scores.keys() & ways.keys():
+        scores[name][to] = ways[name]()
 
 
 def _texts_equal(responses: pd.DataFrame) -> Floats:

@@ -6,18 +6,20 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from itertools import compress
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DesignError
-from harness.frames import CONDITION, SETTINGS, check_responses
+from harness.frames import CONDITION, IDENTITY, SETTINGS, check_responses
 from harness.records import digest
 from harness.stats.estimate import Caution
 from harness.stats.intervals import is_binary
 from harness.stats.scores import (
+    DEFAULT_METRICS,
+    METRICS,
     chance_scores,
     default_metrics,
     metric_scores,
@@ -40,6 +42,12 @@ SETTING_WORDS = {
     "max_length": "max length",
 }
 """How settings are called in words, where not by their own name."""
+
+USED = (
+    *("item_id", "item_index", "repeat", "status", "choice_logprobs", "metrics"),
+    *IDENTITY,
+)
+"""What a table needs of a response that has its scores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -230,7 +238,9 @@ def score_tables(
             "there are no responses to summarise; run the suite first",
             code="no-responses",
         )
-    scored = score_responses(responses)
+    own = chain.from_iterable(DEFAULT_METRICS.values())
+    asked = METRICS.keys() & {discrete, continuous, *own}
+    scored = score_responses(responses, asked)[[*USED, *asked, "is_current"]]
     conditions = scored.groupby(["model", *CONDITION], sort=True, observed=True)
     return tuple(
         table
@@ -273,6 +283,11 @@ class Respondents:
     item_indexes: tuple[int, ...]
     chance: float
     cautions: tuple[Caution, ...] = ()
+
+    @property
+    def condition(self) -> dict[str, Any]:
+        """What was asked, as `harness.frames.CONDITION` names it."""
+        return {name: getattr(self, name) for name in CONDITION}
 
     @property
     def runs(self) -> Codes:

@@ -116,6 +116,22 @@ def test_roc_auc_is_the_mann_whitney_statistic_of_scipy(joined):
         assert found == pytest.approx(mannwhitneyu([right], wrong).statistic / 4)
 
 
+@pytest.mark.parametrize("name", METRICS)
+def test_only_what_is_asked_for_is_computed(joined, name):
+    frame = joined(
+        [
+            choice([-1, -2], 1),
+            generation(text="a", target="a", target_logprob=-1.0, target_bytes=2),
+            generation(output_type="loglikelihood", target_logprob=-2.0),
+            choice([-1], status="several-targets", metrics=[("acc,none", 1.0)]),
+        ]
+    )
+    everything, some = score_responses(frame), score_responses(frame, {name})
+
+    assert set(some.columns) - set(frame.columns) == {name}
+    np.testing.assert_array_equal(some[name], everything[name])
+
+
 def test_lists_may_be_arrows_or_pythons(joined):
     frame = joined(
         [
