@@ -1,0 +1,101 @@
+"""Scores of seeds on the same items, of which the true variances are known."""
+
+import math
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtri, owens_t
+
+
+def probit_variances(mean, seed_sd, item_share):
+    """Return the true variances of seed, item and residual, and of the latent seed.
+
+    The latent score of a seed on an item is ``seed + item + rest + cut``, item and rest
+    normal with variances `item_share` and the rest of 1; it is right above 0.
+    """
+    latent = 0.0
+    if seed_sd > 0:
+        latent = brentq(
+            lambda v: _covariance(mean, v / (1 + v)) - seed_sd**2, 1e-12, 100
+        )
+    seed = _covariance(mean, latent / (1 + latent))
+    item = _covariance(mean, item_share / (1 + latent))
+    return seed, item, mean * (1 - mean) - seed - item, latent
+
+
+def probit_scores(
+    rng,
+    *,
+    n_seeds,
+    n_items,
+    mean,
+    seed_sd,
+    item_share=0.6,
+    n_tables=1,
+    n_steps=1,
+    step_correlation=1.0,
+):
+    """Return 0/1 scores, shape (n_tables, n_seeds, n_steps, n_items).
+
+    At each step the variances are those of `probit_variances`. Seeds of different
+    steps correlate by `step_correlation` in their latent scores; so do their rests.
+    """
+    latent = probit_variances(mean, seed_sd, item_share)[-1]
+    cut = ndtri(mean) * math.sqrt(1 + latent)
+    shared, own = math.sqrt(step_correlation), math.sqrt(1 - step_correlation)
+
+    def draw(variance, *shape):
+        def normal(n_steps):
+            drawn = (n_tables, shape[0], n_steps, shape[1])
+            return rng.standard_normal(drawn, dtype=np.float32)
+
+        return math.sqrt(variance) * (shared * normal(1) + own * normal(n_steps))
+
+    item = math.sqrt(item_share) * rng.standard_normal((n_tables, 1, 1, n_items))
+    rest = draw(1 - item_share, n_seeds, n_items)
+    return (draw(latent, n_seeds, 1) + item + rest + cut > 0).astype(float)
+
+
+def normal_scores(rng, *, n_seeds, n_items, seed, item, residual, n_tables=1):
+    """Return normal scores with these variances, shape (n_tables, n_seeds, n_items)."""
+
+    def draw(variance, *shape):
+        return rng.normal(0, math.sqrt(variance), (n_tables, *shape))
+
+    table = draw(residual, n_seeds, n_items)
+    return 0.5 + draw(seed, n_seeds, 1) + draw(item, 1, n_items) + table
+
+
+def repeated_scores(rng, *, n_items, n_repeats, a, b, n_tables=1):
+    """Return 0/1 answers to items whose chances are Beta(a, b).
+
+    The variance between items is ``m (1 - m) / (a + b + 1)`` with ``m = a / (a + b)``,
+    that of an answer ``m (1 - m)`` less it.
+    """
+    chance = rng.beta(a, b, (n_tables, n_items, 1))
+    return (rng.random((n_tables, n_items, n_repeats)) < chance).astype(float)
+
+
+SEED_SHAPES = {
+    "normal": lambda rng, shape: rng.normal(size=shape),
+    "uniform": lambda rng, shape: rng.uniform(-1, 1, shape) * math.sqrt(3),
+    "t5": lambda rng, shape: rng.standard_t(5, shape) / math.sqrt(5 / 3),
+    "laplace": lambda rng, shape: rng.laplace(size=shape) / math.sqrt(2),
+    "exponential": lambda rng, shape: rng.exponential(size=shape) - 1,
+    "one in ten failed": lambda rng, shape: (
+        (rng.normal(size=shape) - 4 * (rng.random(shape) < 0.1)) / math.sqrt(2.44)
+    ),
+}
+"""Seeds of variance 1, by the shape of their distribution."""
+
+
+def coverage(intervals, truth):
+    """Return the share of (low, high) that hold `truth`."""
+    ends = np.array(intervals)
+    return float(np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1])))
+
+
+def _covariance(mean, correlation):
+    """Return P(both right) - mean^2 of two answers so correlated in latent score."""
+    slope = math.sqrt((1 - correlation) / (1 + correlation))
+    return mean - 2 * owens_t(ndtri(mean), slope) - mean**2
