@@ -156,48 +156,50 @@ def adaptive_test(
     n_turns = n_items if max_items is None else min(max_items, n_items)
     item = np.full((n_respondents, n_turns), -1, dtype=np.intp)
     ability, se = np.full((2, n_respondents, n_turns), np.nan)
-    for rows in blocks(n_respondents, n_items):
-        _replay(items, answers[rows], se_below, item[rows], ability[rows], se[rows])
-    longest = int((item >= 0).sum(axis=1).max(initial=0))
-    item, ability, se = item[:, :longest], ability[:, :longest], se[:, :longest]
-    return _summary(items, item, ability, se, se_below)
-
-
-def _replay(
-    items: ItemModel,
-    answers: Floats,
-    se_below: float,
-    item: Counts,
-    ability: Floats,
-    se: Floats,
-) -> None:
-    """Write the tests of some respondents into `item`, `ability` and `se`."""
-    n_respondents, n_turns = item.shape
-    is_closed = np.isnan(answers)
-    asked = np.zeros((4, n_respondents, n_turns))
-    parameters = np.stack([items.discrimination, items.difficulty, items.guessing])
     theta = np.zeros(n_respondents)
     limit = LIMIT * items.ability_sd
-    running = np.flatnonzero(~is_closed.all(axis=1))
+    is_closed = np.isnan(answers)
+    n_open = n_items - is_closed.sum(axis=1)
+    running = np.flatnonzero(n_open)
     for turn in range(n_turns):
         if not len(running):
-            return
-        information = item_information(items, theta[running])
-        information[is_closed[running]] = -1
-        choice = information.argmax(axis=1)
+            item, ability, se = item[:, :turn], ability[:, :turn], se[:, :turn]
+            break
+        choice = _most_informative(items, theta, is_closed, running)
         is_closed[running, choice] = True
         item[running, turn] = choice
-        asked[:3, running, turn] = parameters[:, choice]
-        asked[3, running, turn] = answers[running, choice]
-        so_far = asked[:, running, : turn + 1]
-        modes, told = posterior_modes(
-            *so_far, start=theta[running], prior_sd=items.ability_sd, step=limit / LIMIT
+        asked = item[running, : turn + 1]
+        modes, information = posterior_modes(
+            items.discrimination[asked],
+            items.difficulty[asked],
+            items.guessing[asked],
+            answers[running[:, None], asked],
+            start=theta[running],
+            prior_sd=items.ability_sd,
+            step=items.ability_sd,
         )
         theta[running] = np.clip(modes, -limit, limit)
         ability[running, turn] = theta[running]
-        se[running, turn] = standard_error_at(told, prior_sd=items.ability_sd)
-        goes_on = (se[running, turn] > se_below) & ~is_closed[running].all(axis=1)
-        running = running[goes_on]
+        error = standard_error_at(information, prior_sd=items.ability_sd)
+        se[running, turn] = error
+        running = running[(error > se_below) & (n_open[running] > turn + 1)]
+    return _summary(items, item, ability, se, se_below)
+
+
+def _most_informative(
+    items: ItemModel,
+    theta: Floats,
+    is_closed: npt.NDArray[np.bool_],
+    running: Counts,
+) -> Counts:
+    """Return the item to ask each of the `running` respondents next."""
+    choice = np.empty(len(running), dtype=np.intp)
+    for part in blocks(len(running), is_closed.shape[1]):
+        rows = running[part]
+        information = item_information(items, theta[rows])
+        information[is_closed[rows]] = -1
+        choice[part] = information.argmax(axis=1)
+    return choice
 
 
 def _summary(

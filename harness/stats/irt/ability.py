@@ -41,6 +41,9 @@ NODES_AT_A_TIME = 128
 TAIL = 40.0
 """A posterior density lower than its peak by ``exp(-TAIL)`` is left out."""
 
+LEAST = np.finfo(np.float64).tiny
+"""Stands for a curvature of 0, so that a step is long and not undefined."""
+
 FAR = 1e6
 """An ability as good as infinite: there the likelihood has reached its limit."""
 
@@ -293,8 +296,8 @@ def posterior_modes(
         is_below = slope > 0
         low[active] = np.where(is_below, here, low[active])
         high[active] = np.where(is_below, high[active], here)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            newton = np.nan_to_num(slope / (curvature + prior_sd**-2.0))
+        with np.errstate(over="ignore"):
+            newton = slope / np.maximum(curvature + prior_sd**-2.0, LEAST)
         there = here + np.clip(newton, -step, step)
         is_outside = (there < low[active]) | (there > high[active])
         middle = (low[active][is_outside] + high[active][is_outside]) / 2
