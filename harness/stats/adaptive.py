@@ -114,7 +114,8 @@ def adaptive_test(
     which there is a response; of equals the first. The ability is then the mode of the
     posterior under the prior ``N(0, ability_sd^2)``, kept within `LIMIT` SDs of the
     mean, and its standard error is ``1 / sqrt(sum I + 1 / ability_sd^2)`` over the
-    items asked. The items are taken as known: fit them on other respondents.
+    items asked. The items are taken as known: fit them on other respondents. With
+    guessing a posterior may have two modes; the one next to the last ability is taken.
 
     Parameters
     ----------

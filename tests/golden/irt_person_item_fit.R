@@ -11,8 +11,6 @@ counts <- c(
 pattern <- as.matrix(expand.grid(rep(list(0:1), 5)))[, 5:1]
 fit <- RM(pattern[rep(1:32, counts), ])
 persons <- person.parameter(fit)
-table <- persons$theta.table
-raw <- rowSums(persons$X)
 theta <- persons$thetapar$NAgroup1
 se <- persons$se.theta$NAgroup1
 fitted <- itemfit(persons)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy.typing as npt
 
 from harness.stats.estimate import Caution
 from harness.stats.irt.ability import abilities, check_answers, posterior
+from harness.stats.irt.information import blocks, choose_items
 from harness.stats.irt.model import ItemModel, ModelName
 
 if TYPE_CHECKING:
@@ -44,8 +47,9 @@ class ItemFit:
         The items, in the order of the arrays.
     outfit, infit : ndarray, shape (n_items,)
         Mean squares, 1 where the answers are as noisy as the model says; above it they
-        are noisier, below it too regular. ``nan`` where no respondent has a finite
-        maximum likelihood ability.
+        are noisier, below it too regular; infinite after an answer whose probability is
+        below any number. ``nan`` where no respondent has a finite maximum likelihood
+        ability.
     chi_square, p_value : ndarray, shape (n_items,)
         ``nan`` where too few answers leave no degree of freedom.
     df : ndarray of int, shape (n_items,)
@@ -67,12 +71,15 @@ class ItemFit:
     cautions: tuple[Caution, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; a ``nan`` becomes ``None``."""
+        """Return plain JSON types; what is not finite becomes ``None``."""
         columns = self.to_frame().drop(columns="method").to_dict("list")
         return {
             "method": self.method,
             **{
-                str(name): [None if v != v else v for v in values]
+                str(name): [
+                    None if isinstance(v, float) and not math.isfinite(v) else v
+                    for v in values
+                ]
                 for name, values in columns.items()
             },
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
@@ -148,7 +155,12 @@ def item_fit(
     estimated = N_PARAMETERS[items.model] if n_estimated is None else n_estimated
     likeliest = abilities(items, answers, method="mle")
     outfit, infit = mean_squares(items, answers, likeliest.ability)
-    chi_square, n_groups = _chi_squares(answers, expected_answers(items, answers))
+    expected = expected_answers(items, answers)
+    chi_square, n_groups = np.empty(len(outfit)), np.empty(len(outfit), dtype=np.intp)
+    for part in blocks(len(outfit), len(answers)):
+        chi_square[part], n_groups[part] = _chi_squares(
+            answers[:, part], expected[:, part]
+        )
     df = np.maximum(n_groups - estimated, 0)
     return ItemFit(
         item_ids=items.item_ids,
@@ -188,22 +200,11 @@ def mean_squares(
     ----------
     B. D. Wright, G. N. Masters, *Rating Scale Analysis* (1982), chapter 5.
     """
-    from scipy.special import expit
-
     has_ability = ~np.isnan(ability)
-    theta = ability[has_ability]
-    y = np.asarray(responses, dtype=np.float64)[has_ability]
-    p = items.probabilities(theta)
-    z = items.discrimination * (theta[:, None] - items.difficulty)
-    # As 1 - P it would be 0 for answers that are no more than very surprising.
-    q = (1 - items.guessing) * expit(-z)
-    is_asked = ~np.isnan(y)
-    against, towards = np.where(y == 1, (q, p), (p, q))
-    with np.errstate(invalid="ignore"):
-        outfit = (against / towards).sum(axis=0, where=is_asked)
-        outfit /= is_asked.sum(axis=0)
-        infit = (against**2).sum(axis=0, where=is_asked)
-        infit /= (p * q).sum(axis=0, where=is_asked)
+    theta, answers = ability[has_ability], responses[has_ability]
+    outfit, infit = np.empty((2, answers.shape[1]))
+    for part, some in _parts(items, len(theta)):
+        outfit[part], infit[part] = _mean_squares(some, answers[:, part], theta)
     return outfit, infit
 
 
@@ -226,15 +227,40 @@ def expected_answers(items: ItemModel, responses: Floats) -> Floats:
         return expected
     answers = responses[rows]
     nodes, weights = posterior(items, answers, modes[rows])
-    p = items.probabilities(nodes)
     # Where a likelihood is below any number, the weight is 0, and so is the quotient.
     least = np.finfo(np.float64).tiny
-    after_right = 1 / (weights @ (1 / np.maximum(p, least)))
-    after_wrong = 1 - 1 / (weights @ (1 / np.maximum(1 - p, least)))
-    # Rounding may leave 1e-16 beyond either end.
-    values = np.clip(np.where(answers == 1, after_right, after_wrong), 0, 1)
-    expected[rows] = np.where(np.isnan(answers), np.nan, values)
+    for part, some in _parts(items, len(nodes)):
+        p, y = some.probabilities(nodes), answers[:, part]
+        after_right = 1 / (weights @ (1 / np.maximum(p, least)))
+        after_wrong = 1 - 1 / (weights @ (1 / np.maximum(1 - p, least)))
+        # Rounding may leave 1e-16 beyond either end.
+        values = np.clip(np.where(y == 1, after_right, after_wrong), 0, 1)
+        expected[rows, part] = np.where(np.isnan(y), np.nan, values)
     return expected
+
+
+def _mean_squares(items: ItemModel, y: Floats, theta: Floats) -> tuple[Floats, Floats]:
+    from scipy.special import expit
+
+    p = items.probabilities(theta)
+    z = items.discrimination * (theta[:, None] - items.difficulty)
+    # As 1 - P it would be 0 for answers that are no more than very surprising.
+    q = (1 - items.guessing) * expit(-z)
+    is_asked = ~np.isnan(y)
+    against, towards = np.where(y == 1, (q, p), (p, q))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        outfit = (against / towards).sum(axis=0, where=is_asked)
+        outfit /= is_asked.sum(axis=0)
+        infit = (against**2).sum(axis=0, where=is_asked)
+        infit /= (p * q).sum(axis=0, where=is_asked)
+    return outfit, infit
+
+
+def _parts(items: ItemModel, n_rows: int) -> Iterator[tuple[slice, ItemModel]]:
+    """Yield some of the items at a time, and which columns they are."""
+    columns = np.arange(len(items.item_ids))
+    for part in blocks(len(columns), n_rows):
+        yield part, choose_items(items, columns[part])
 
 
 def _chi_squares(answers: Floats, expected: Floats) -> tuple[Floats, Counts]:
@@ -284,7 +310,7 @@ def _shares(e: Floats, variance: Floats) -> tuple[Floats, Floats]:
 
 def _ratio(group: Floats) -> Floats:
     residual, variance = group
-    return np.asarray(residual**2 / np.where(variance > 0, variance, 1))
+    return np.asarray(residual**2 / np.where(variance < MIN_VARIANCE, np.inf, variance))
 
 
 def _p_values(df: Counts, chi_square: Floats) -> Floats:

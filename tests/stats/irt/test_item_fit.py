@@ -239,6 +239,18 @@ def test_scores_that_are_no_answers_are_refused(model):
     assert caught.value.code == "responses-not-binary"
 
 
+def test_an_impossible_answer_is_infinitely_surprising(model):
+    items = model(400.0, [0.0, 0.0])
+    outfit, infit = mean_squares(items, np.array([[1.0, 0]]), np.array([-2.0]))
+
+    assert outfit.tolist() == [np.inf, 0]
+    assert infit[0] == np.inf
+    answers = np.repeat([[1.0, 0, 1], [0, 1, 1]], 20, axis=0)
+    fit = item_fit(model(400.0, [-3.0, 0, 3]), answers)
+    row = json.loads(json.dumps(fit.to_dict(), allow_nan=False))
+    assert row["outfit"] == [None if not np.isfinite(v) else v for v in fit.outfit]
+
+
 def test_nothing_underflows_with_surprising_answers(model):
     """The ablest respondents get the easiest item wrong, at steepness 30."""
     items = model(30.0, np.linspace(-3, 3, 60))
