@@ -49,6 +49,20 @@ MonotonicityOption = Annotated[
 ]
 
 
+TaskOption = Annotated[str | None, typer.Option("--task", help="Only this task.")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Only this model.")]
+FormulationOption = Annotated[
+    str | None,
+    typer.Option("--formulation", help="Only choice, or only cloze."),
+]
+EntropyOption = Annotated[
+    int,
+    typer.Option(
+        "--entropy", min=0, help="Where random draws start; same number, same output."
+    ),
+]
+
+
 class TableFormat(StrEnum):
     """How a table is printed."""
 
@@ -56,3 +70,8 @@ class TableFormat(StrEnum):
     md = "md"
     csv = "csv"
     json = "json"
+
+
+FormatOption = Annotated[
+    TableFormat, typer.Option("--format", help="How the table is printed.")
+]

@@ -23,9 +23,9 @@ def open_store(store: str) -> Store:
     return Store(store)
 
 
-def nothing_stored(store: str, model: str | None, task: str | None) -> InputError:
+def nothing_stored(store: str, *names: str | None) -> InputError:
     """Return the complaint that a store has no finished trial of these."""
-    of = "".join(f" of {value}" for value in (model, task) if value)
+    of = "".join(f" of {name}" for name in names if name)
     return InputError(
         f"{store}: no finished trial{of}; `evalvar status {store}` shows what is there",
         code="nothing-stored",

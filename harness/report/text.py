@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from harness.stats.estimate import Caution, Estimate
@@ -36,11 +36,9 @@ FILLS = {
 """What to do about a caution; the page and the terminal print it after the reason."""
 
 
-class Asked(Protocol):
-    """Anything that belongs to one model under one condition."""
+class Condition(Protocol):
+    """Anything that says what was asked, and how."""
 
-    @property
-    def model(self) -> str: ...  # noqa: D102
     @property
     def task(self) -> str: ...  # noqa: D102
     @property
@@ -53,6 +51,13 @@ class Asked(Protocol):
     def generation(self) -> str: ...  # noqa: D102
     @property
     def settings(self) -> str: ...  # noqa: D102
+
+
+class Asked(Condition, Protocol):
+    """Anything that belongs to one model under one condition."""
+
+    @property
+    def model(self) -> str: ...  # noqa: D102
 
 
 # ---- numbers -------------------------------------------------------------------
@@ -80,22 +85,34 @@ def correlation(value: float) -> str:
     return _fixed(value, 2)
 
 
+def between(low: float, high: float, style: Callable[[float], str]) -> str:
+    """Return an interval in brackets; empty where there is none."""
+    return "" if math.isnan(low) else f"[{style(low)}, {style(high)}]"
+
+
 def interval(estimate: Estimate) -> str:
     """Return the interval in brackets, as a score; empty where there is none."""
-    low, high = estimate.interval
-    return "" if math.isnan(low) else f"[{score(low)}, {score(high)}]"
+    return between(*estimate.interval, score)
 
 
 def spread_interval(estimate: Estimate) -> str:
     """Return the interval of an SD in brackets; empty where there is none."""
-    low, high = estimate.interval
-    return "" if math.isnan(low) else f"[{spread(low)}, {spread(high)}]"
+    return between(*estimate.interval, spread)
 
 
 def ratio_interval(estimate: Estimate) -> str:
     """Return the interval of a ratio in brackets; empty where there is none."""
-    low, high = estimate.interval
-    return "" if math.isnan(low) else f"[{ratio(low)}, {ratio(high)}]"
+    return between(*estimate.interval, ratio)
+
+
+def percent_interval(estimate: Estimate) -> str:
+    """Return the interval of a share in percent; empty where there is none."""
+    return between(*estimate.interval, percent)
+
+
+def correlation_interval(estimate: Estimate) -> str:
+    """Return the interval of a correlation in brackets; empty where there is none."""
+    return between(*estimate.interval, correlation)
 
 
 def duration(seconds: float) -> str:
@@ -108,6 +125,11 @@ def duration(seconds: float) -> str:
 def share(part: float, whole: float) -> str:
     """Return a part of a whole in percent."""
     return f"{100 * part / whole:.0f} %" if whole > 0 else UNDEFINED
+
+
+def percent(value: float) -> str:
+    """Return a share in whole percent; what is negative stays so."""
+    return _fixed(100 * value, 0)
 
 
 def count(n: int, noun: str) -> str:
@@ -166,7 +188,13 @@ def _parts(
     return [part for part in parts if part]
 
 
-def asked_words(row: Asked) -> list[str]:
+def condition_name(row: Condition) -> str:
+    """Return the task with all that tells it from others of that task."""
+    task = [row.task, f"{row.num_fewshot}-shot" if row.num_fewshot else ""]
+    return clean(" ".join(filter(None, [*task, *(f"({w})" for w in asked_words(row))])))
+
+
+def asked_words(row: Condition) -> list[str]:
     """Return template, generation overrides and settings, where there are any."""
     template = "" if row.template == "default" else row.template
     words = (template, generation_words(row.generation), row.settings)
@@ -237,6 +265,7 @@ def findings(rows: Sequence[TaskVariance]) -> tuple[str, ...]:
         *_metric_kinds(rows),
         *_limited([_pair(*pair, rows) for pair in pairs], "formulation pair"),
         *_limited([_single(row, rows) for row in alone], "row"),
+        *_limited([s for row in rows if (s := _against_published(row, names))], "row"),
         *_chance([row for row in untold if is_at_chance(row)], names),
         *_not_defined(rows, names),
     )
@@ -394,6 +423,20 @@ def _against_chance(row: TaskVariance) -> str:
         ", though another set of seeds might not be" if is_open_over_seeds(row) else ""
     )
     return f", {side} chance ({score(row.chance)}){doubt}"
+
+
+def _against_published(row: TaskVariance, names: dict[int, str]) -> str:
+    """Say how the seed SD compares with a published one, where there is one."""
+    if row.published is None or math.isnan(row.published.ratio.value):
+        return ""
+    figure, multiple = row.published.figure, row.published.ratio
+    others = [c for c in multiple.cautions if c.code == "other-items"]
+    return (
+        f"The seed SD of {names[id(row)]}, averaged, is {ratio(multiple.value)} "
+        f"{ratio_interval(multiple)} times the published one on {figure.benchmark}, "
+        f"{spread(row.published.published)} for {figure.models} in {figure.source}"
+        + (f"; {others[0].text}." if others else ".")
+    )
 
 
 def _noise(row: TaskVariance) -> str:

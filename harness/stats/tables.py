@@ -285,6 +285,11 @@ class Respondents:
     cautions: tuple[Caution, ...] = ()
 
     @property
+    def settings(self) -> str:
+        """Empty: there are no others of the same condition to tell apart."""
+        return ""
+
+    @property
     def condition(self) -> dict[str, Any]:
         """What was asked, as `harness.frames.CONDITION` names it."""
         return {name: getattr(self, name) for name in CONDITION}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.frames import CONDITION
+from harness.stats.components import seed_components
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
 from harness.stats.intervals import (
     HALL,
@@ -20,10 +21,12 @@ from harness.stats.intervals import (
     mean_intervals,
     standard_error,
 )
-from harness.stats.ranks import RankMethod, monotonicity
+from harness.stats.ranks import RankMethod, monotonicity, monotonicity_interval
+from harness.stats.reference import PublishedComparison, compare_to_published
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
 from harness.stats.series import last_seed_sd, last_step, seed_sd, signal_to_noise
 from harness.stats.tables import Asked, MetricScores, ScoreTable, mean_or_nan
+from harness.streams import stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +89,13 @@ class MetricVariance:
     seed_sd_last: Estimate
     """SD over seeds at the last checkpoint: the spread of what `mean` averages."""
 
+    seed_share: Estimate
+    """Share of the variance between seeds at the last checkpoint that is training
+    seed; the rest is item sampling, which more items would remove."""
+
+    corrected_sd: Estimate
+    """SD over seeds at the last checkpoint without what item sampling adds."""
+
     snr: Estimate
     """µ over the SD between seeds, both at the last checkpoint."""
 
@@ -104,6 +114,8 @@ class MetricVariance:
             self.item_se_last,
             self.seed_sd,
             self.seed_sd_last,
+            self.seed_share,
+            self.corrected_sd,
             self.snr,
             self.snr_above_chance,
             self.monotonicity,
@@ -135,6 +147,9 @@ class TaskVariance(Asked):
     continuous: MetricVariance | None
     """``None`` where no likelihood was stored."""
 
+    published: PublishedComparison | None
+    """The seed SD as a multiple of a published one; ``None`` where there is none."""
+
     cautions: tuple[Caution, ...] = ()
     """What concerns the data; each estimate carries its own besides."""
 
@@ -157,6 +172,7 @@ class TaskVariance(Asked):
             "chance": None if math.isnan(self.chance) else self.chance,
             "discrete": self.discrete.to_dict(),
             "continuous": self.continuous.to_dict() if self.continuous else None,
+            "published": self.published.to_dict() if self.published else None,
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }
 
@@ -167,6 +183,7 @@ def variance_table(
     ddof: int = 1,
     confidence_level: float = 0.95,
     rank_method: RankMethod = "tau-b",
+    entropy: int = 0,
 ) -> tuple[TaskVariance, ...]:
     """Return a row for each table of scores, in their order.
 
@@ -181,8 +198,10 @@ def variance_table(
         Subtracted from the number of seeds in the denominator of each SD.
     confidence_level : float
         Of every interval; above 0 and below 1.
-    rank_method : {"tau-b", "tau-a", "spearman"}
+    rank_method : {"tau-b", "tau-a", "spearman", "sign"}
         Which rank correlation monotonicity is.
+    entropy : int
+        Where random splits of the items start; the same number, the same intervals.
 
     Raises
     ------
@@ -193,7 +212,8 @@ def variance_table(
     -----
     Cautions of a row: those of its table. Of an estimate: ``items-not-shared``,
     ``unscored-responses``, ``unscored-checkpoints``, ``no-shared-items``,
-    ``constant-over-items`` and those of `harness.stats.series`.
+    ``constant-over-items`` and those of `harness.stats.series`,
+    `harness.stats.components` and `harness.stats.ranks`.
     """
     if not 0 < confidence_level < 1:
         raise DesignError(
@@ -201,7 +221,7 @@ def variance_table(
             "below 1, such as 0.95",
             code="bad-confidence-level",
         )
-    options = _Options(ddof, confidence_level, rank_method)
+    options = _Options(ddof, confidence_level, rank_method, entropy)
     return tuple(_task_variance(table, options) for table in tables)
 
 
@@ -211,6 +231,7 @@ def variance_frame(rows: Iterable[TaskVariance]) -> pd.DataFrame:
     Columns: ``model``, ``task``, ``formulation``, ``num_fewshot``, ``template``,
     ``generation``, ``settings``, ``n_items``, ``chance``, ``metric_discrete``,
     ``metric_continuous``, ``mean``, ``low``, ``high``, ``seed_sd_last``, ``seed_sd``,
+    ``seed_share``, ``corrected_sd``,
     ``item_half_width``, ``item_se_last``, ``snr_discrete``, ``snr_continuous``,
     ``snr_above_chance``, ``monotonicity_discrete``, ``monotonicity_continuous``,
     ``n_seeds``, ``n_checkpoints``, ``cautions`` (codes, separated by spaces). Where no
@@ -234,6 +255,8 @@ _COLUMNS = (
     "high",
     "seed_sd_last",
     "seed_sd",
+    "seed_share",
+    "corrected_sd",
     "item_half_width",
     "item_se_last",
     "snr_discrete",
@@ -252,19 +275,30 @@ class _Options:
     ddof: int
     confidence_level: float
     rank_method: RankMethod
+    entropy: int
 
 
 def _task_variance(table: ScoreTable, options: _Options) -> TaskVariance:
     def part(scores: MetricScores) -> MetricVariance:
         return _metric_variance(scores, table.train_seeds, table.steps, options)
 
+    discrete = part(table.discrete)
+    published = None
+    if (table.discrete.metric, options.ddof) in {("acc", 1), ("exact_match", 1)}:
+        published = compare_to_published(
+            discrete.seed_sd,
+            task=table.task,
+            formulation=table.formulation,
+            n_items=table.n_items,
+        )
     return TaskVariance(
         **table.asked,
         n_seeds=len(table.train_seeds),
         n_checkpoints=len(table.steps),
         chance=table.discrete.chance,
-        discrete=part(table.discrete),
+        discrete=discrete,
         continuous=part(table.continuous) if table.continuous else None,
+        published=published,
         cautions=table.cautions,
     )
 
@@ -299,20 +333,35 @@ def _metric_variance(
     column, last_cautions = last_step(scores) if n else (0, ())
     last = scores[:, column]
     here = ~np.isnan(last)
+    spread = last_seed_sd(last, ddof=options.ddof, confidence_level=level)
     if n:
-        over_seeds = table[here, column][:, shared].mean(0)
-        mean = _mean_estimate(over_seeds, level, limits)
+        seeds = table[here, column][:, shared]
+        mean = _mean_estimate(seeds.mean(0), level, limits)
         width = _width_estimate(half_widths, is_binary(cells), n, level)
         error = _last_error(half_widths[here, column], n, level)
+        seed_share, corrected_sd = _seed_split(seeds, spread, level)
+        rank = monotonicity_interval(
+            np.where(evaluated[..., None], table, np.nan)[..., shared],
+            method=options.rank_method,
+            confidence_level=level,
+            rng=stream(options.entropy, "halves of items"),
+        )
     else:
         nothing = Caution(
             "no-shared-items",
             "no item was scored at every checkpoint; evaluate the same items on each",
         )
-        mean, width, error = (
+        mean, width, error, seed_share, corrected_sd = (
             undefined(q, n=0, method="mean", code=nothing.code, text=nothing.text)
-            for q in ("mean", "item_half_width", "item_se_last")
+            for q in (
+                "mean",
+                "item_half_width",
+                "item_se_last",
+                "seed_share",
+                "corrected_sd",
+            )
         )
+        rank = monotonicity(scores, method=options.rank_method)
 
     def with_cautions(estimate: Estimate, *more: Caution) -> Estimate:
         return replace(estimate, cautions=(*estimate.cautions, *more, *cautions))
@@ -335,15 +384,14 @@ def _metric_variance(
         seed_sd=with_cautions(
             seed_sd(scores, ddof=options.ddof, confidence_level=level)
         ),
-        seed_sd_last=with_cautions(
-            last_seed_sd(last, ddof=options.ddof, confidence_level=level),
-            *last_cautions,
-        ),
+        seed_sd_last=with_cautions(spread, *last_cautions),
+        seed_share=with_cautions(seed_share, *last_cautions),
+        corrected_sd=with_cautions(corrected_sd, *last_cautions),
         snr=with_cautions(ratio("snr", None), *last_cautions),
         snr_above_chance=with_cautions(
             ratio("snr_above_chance", scored.chance), *last_cautions
         ),
-        monotonicity=with_cautions(monotonicity(scores, method=options.rank_method)),
+        monotonicity=with_cautions(rank),
     )
 
 
@@ -364,6 +412,32 @@ def _mean_estimate(
         method=f"mean over seeds at the last checkpoint; {method}",
         cautions=cautions,
     )
+
+
+def _seed_split(
+    seeds: Floats, spread: Estimate, confidence_level: float
+) -> tuple[Estimate, Estimate]:
+    """Return `seed_share` and `corrected_sd` of (seeds, items) scores.
+
+    Where `spread`, the SD over seeds, is not defined, neither are they.
+    """
+    reason = spread.cautions[0] if len(seeds) < 2 else None
+    try:
+        found = seed_components(seeds, confidence_level=confidence_level)
+    except DesignError as error:
+        why = reason or Caution(error.code, str(error))
+        share, sd = (
+            undefined(
+                name,
+                n=len(seeds),
+                method="variance components of seeds and items",
+                code=why.code,
+                text=why.text,
+            )
+            for name in ("seed_share", "corrected_sd")
+        )
+        return share, sd
+    return found.seed_share, found.corrected_sd
 
 
 def _width_estimate(
@@ -443,6 +517,8 @@ def _flat(row: TaskVariance) -> dict[str, Any]:
         "high": discrete.mean.interval.high,
         "seed_sd_last": discrete.seed_sd_last.value,
         "seed_sd": discrete.seed_sd.value,
+        "seed_share": discrete.seed_share.value,
+        "corrected_sd": discrete.corrected_sd.value,
         "item_half_width": discrete.item_half_width.value,
         "item_se_last": discrete.item_se_last.value,
         "snr_discrete": discrete.snr.value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,21 +54,29 @@ class Sheet:
 
 
 class Footnotes:
-    """Notes numbered as they come, each text once."""
+    """Notes numbered as they come; those that differ in figures only are one."""
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
+        self._texts: dict[str, dict[str, None]] = {}
 
     def marks(self, cautions: Iterable[Caution]) -> str:
         """Return the raised numbers of these cautions."""
-        marks = []
+        numbers = []
         for caution in cautions:
             fill = f": {FILLS[caution.code]}" if caution.code in FILLS else ""
-            note = f"{caution.text}{fill} [{caution.code}]"
-            if note not in self.texts:
-                self.texts.append(note)
-            marks.append(_superscript(self.texts.index(note) + 1))
-        return " ".join(dict.fromkeys(marks))
+            kind = f"{caution.code} {_FIGURES.sub('#', caution.text)}"
+            self._texts.setdefault(kind, {})[f"{caution.text}{fill}"] = None
+            numbers.append(list(self._texts).index(kind) + 1)
+        return " ".join(_superscript(number) for number in dict.fromkeys(numbers))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The notes, the first of those alike with how many more there are."""
+        notes = []
+        for kind, (first, *others) in self._texts.items():
+            also = f" (so in the first of {len(others) + 1} rows)" if others else ""
+            notes.append(f"{first}{also} [{kind.partition(' ')[0]}]")
+        return tuple(notes)
 
 
 def show(sheet: Sheet, *, console: Console | None = None) -> None:
@@ -157,6 +166,9 @@ def _rich_table(
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
     return table
+
+
+_FIGURES = re.compile(r"-?\d[\d.,e-]*")
 
 
 def _superscript(number: int) -> str:

@@ -8,10 +8,11 @@ from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
 from harness.report.text import (
     AT_CHANCE,
     UNDEFINED,
-    asked_words,
+    condition_name,
     correlation,
     findings,
     is_at_chance,
+    percent,
     ratio,
     score,
     shown_cautions,
@@ -20,6 +21,10 @@ from harness.report.text import (
 from harness.stats.variance import TaskVariance, variance_frame
 
 LEGEND = f"{AT_CHANCE} guessing explains it: chance lies in the interval over items"
+SHARE = (
+    "train seed %: of the variance between seeds at the last checkpoint, what is the "
+    "training seed's; the rest is item sampling"
+)
 
 COLUMNS = (
     ("task", False),
@@ -30,6 +35,7 @@ COLUMNS = (
     ("items\n±", True),
     ("seed\nSD\nlast", True),
     ("seed\nSD\navg", True),
+    ("train\nseed\n%", True),
     ("SNR\ndisc", True),
     ("SNR\nabove\nch.", True),
     ("SNR\ncont", True),
@@ -53,23 +59,23 @@ def variance_sheet(rows: Sequence[TaskVariance]) -> Sheet:
         columns=COLUMNS,
         parts=parts,
         label="model",
-        notes=tuple(notes.texts),
-        remarks=(LEGEND,) if any(map(is_at_chance, rows)) else (),
+        notes=notes.texts,
+        remarks=((LEGEND,) if any(map(is_at_chance, rows)) else ())
+        + _share_remark(rows),
         sentences=tuple(findings(rows)),
         frame=lambda: variance_frame(rows),
     )
 
 
-def task_name(row: TaskVariance) -> str:
-    """Return the task with all that tells it from others in the table."""
-    task = [row.task, f"{row.num_fewshot}-shot" if row.num_fewshot else ""]
-    return " ".join(filter(None, [*task, *(f"({w})" for w in asked_words(row))]))
+def _share_remark(rows: Sequence[TaskVariance]) -> tuple[str, ...]:
+    values = (row.discrete.seed_share.value for row in rows)
+    return (SHARE,) if any(value == value for value in values) else ()
 
 
 def _cells(row: TaskVariance, notes: Footnotes) -> tuple[str, ...]:
     discrete, continuous = row.discrete, row.continuous
     return (
-        task_name(row),
+        condition_name(row),
         row.formulation or UNDEFINED,
         f"{row.n_items}{' part.' if row.is_partial else ''}",
         score(row.chance),
@@ -77,6 +83,7 @@ def _cells(row: TaskVariance, notes: Footnotes) -> tuple[str, ...]:
         spread(discrete.item_half_width.value),
         spread(discrete.seed_sd_last.value),
         spread(discrete.seed_sd.value),
+        percent(discrete.seed_share.value),
         ratio(discrete.snr.value),
         ratio(discrete.snr_above_chance.value),
         ratio(continuous.snr.value) if continuous else UNDEFINED,

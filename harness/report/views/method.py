@@ -23,6 +23,8 @@ QUANTITIES = {
     "item_se_last": "Item standard error, last checkpoint",
     "seed_sd": "Seed SD, averaged (E)",
     "seed_sd_last": "Seed SD, last checkpoint",
+    "seed_share": "Share of the training seed",
+    "corrected_sd": "Seed SD without item sampling",
     "snr": "Signal to noise (SNR)",
     "snr_above_chance": "SNR above chance",
     "monotonicity": "Monotonicity",

@@ -148,14 +148,29 @@ def noise_table(data: ReportData) -> Table:
                     estimate_cell(
                         discrete.seed_sd_last, text.spread, text.spread_interval
                     ),
-                    estimate_cell(discrete.seed_sd, text.spread),
+                    estimate_cell(discrete.seed_sd, text.spread, text.spread_interval),
+                    estimate_cell(
+                        discrete.seed_share, text.percent, text.percent_interval
+                    ),
+                    estimate_cell(
+                        discrete.corrected_sd, text.spread, text.spread_interval
+                    ),
                     estimate_cell(discrete.snr, text.ratio, text.ratio_interval),
                     estimate_cell(
                         discrete.snr_above_chance, text.ratio, text.ratio_interval
                     ),
                     part_cell(continuous, "snr", text.ratio, text.ratio_interval),
-                    estimate_cell(discrete.monotonicity, text.correlation),
-                    part_cell(continuous, "monotonicity", text.correlation),
+                    estimate_cell(
+                        discrete.monotonicity,
+                        text.correlation,
+                        text.correlation_interval,
+                    ),
+                    part_cell(
+                        continuous,
+                        "monotonicity",
+                        text.correlation,
+                        text.correlation_interval,
+                    ),
                     Cell(text=str(v.n_seeds), value=v.n_seeds),
                     Cell(text=str(v.n_checkpoints), value=v.n_checkpoints),
                     Cell(text="" if codes else "none", links=codes),
@@ -177,6 +192,8 @@ def noise_table(data: ReportData) -> Table:
             ("Item SE, last", True),
             ("Seed SD, last", True),
             ("Seed SD, avg.", True),
+            ("Train seed %", True),
+            ("Seed SD without items", True),
             ("SNR discrete", True),
             ("SNR above chance", True),
             ("SNR contin.", True),
