@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
-from harness.stats.intervals import is_binary
+from harness.stats.intervals import check_level, is_binary
 from harness.stats.ranks import DIGITS
 
 if TYPE_CHECKING:
@@ -184,7 +184,8 @@ def analyse_items(
     ------
     DesignError
         ``too-few-respondents``, ``too-few-items`` (fewer than 2), ``items-differ``
-        (not an identity for each item), ``bad-n-independent``.
+        (not an identity for each item), ``bad-n-independent``,
+        ``bad-confidence-level``.
 
     Notes
     -----
@@ -198,6 +199,7 @@ def analyse_items(
     Soc. B 57 (1995) 289. L. Madaan et al., arXiv 2406.10229 (2024), section 4, whose
     discrimination is the point-biserial one.
     """
+    check_level(confidence_level)
     scores = checked_answers(scores)
     n_respondents, n_items = scores.shape
     if item_ids is not None and len(item_ids) != n_items:
@@ -325,7 +327,8 @@ def reliability(
     Raises
     ------
     DesignError
-        ``too-few-respondents``, ``too-few-items``, ``bad-n-independent``.
+        ``too-few-respondents``, ``too-few-items``, ``bad-n-independent``,
+        ``bad-confidence-level``.
 
     Notes
     -----
@@ -339,6 +342,7 @@ def reliability(
     """
     from scipy.special import fdtri
 
+    check_level(confidence_level)
     scores = checked_answers(scores)
     n = _independent(n_independent, len(scores))
     complete: Flags = np.asarray(~np.isnan(scores).any(0))
@@ -391,13 +395,13 @@ def reliability(
     )
 
 
-def checked_answers(scores: Floats, *, at_least: int = 2) -> Floats:
+def checked_answers(scores: Floats) -> Floats:
     """Return a table that item statistics can be computed of, or say why not."""
     scores = np.asarray(scores, dtype=np.float64)
     n_respondents, n_items = scores.shape
-    if n_respondents < at_least:
+    if n_respondents < 2:
         raise DesignError(
-            f"this needs at least {at_least} respondents, got {n_respondents}; "
+            f"a correlation needs at least 2 respondents, got {n_respondents}; "
             "evaluate more checkpoints",
             code="too-few-respondents",
         )

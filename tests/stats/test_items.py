@@ -249,6 +249,15 @@ def test_one_training_run_has_no_intervals(codes):
     assert math.isnan(found.reliability.interval.low)
 
 
+def test_a_respondent_without_answers_changes_nothing(codes):
+    scores = simulate(30, 20, np.random.default_rng(5))
+    absent = np.vstack([scores, np.full((1, 20), nan)])
+    found = analyse_items(absent)
+
+    assert found.item_rest == pytest.approx(analyse_items(scores).item_rest)
+    assert codes(found.reliability) == ["missing-responses"]
+
+
 def test_flags_of_constant_and_missing_items(codes):
     scores = simulate(25, 6, np.random.default_rng(8))
     scores[:, 0], scores[:, 1], scores[:, 2] = 1, 0, nan
@@ -366,6 +375,16 @@ def test_feldt_s_interval_takes_the_level():
             lambda: analyse_items(WORKED, n_independent=0),
             "bad-n-independent",
             "0 of 5",
+        ),
+        (
+            lambda: analyse_items(WORKED, confidence_level=1),
+            "bad-confidence-level",
+            "level is 1",
+        ),
+        (
+            lambda: reliability(WORKED, confidence_level=0),
+            "bad-confidence-level",
+            "level is 0",
         ),
         (
             lambda: reliability(WORKED, n_independent=6),
