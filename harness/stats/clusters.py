@@ -141,3 +141,36 @@ def effective_clusters(clusters: Clusters) -> float:
     """
     sizes = np.bincount(cluster_codes(clusters, len(clusters))).astype(np.float64)
     return float(sizes.sum() ** 2 / (sizes @ sizes)) if len(clusters) else 0.0
+
+
+def cluster_df(scores: Floats, codes: Codes) -> float:
+    """Return the degrees of freedom that the squared CR1 standard error has.
+
+    ``(sum v)^2 / sum v^2 - 1`` (Satterthwaite), with ``v = m (1 + (m - 1) r)`` the
+    variance of a cluster's sum of m items, r their correlation, from the ratio of
+    clustered to independent variance, kept within 0 and 1. ``G - 1`` for clusters of
+    one size, and far fewer where few of them hold most items.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_items,)
+    codes : ndarray, shape (n_items,)
+        From `cluster_codes`.
+
+    References
+    ----------
+    R. M. Bell, D. F. McCaffrey, Survey Methodology 28 (2002) 169; G. W. Imbens,
+    M. Kolesar, Rev. Econ. Statist. 98 (2016) 701: the degrees of freedom that equal
+    correlation within clusters gives. This differs in taking residuals of different
+    clusters as independent, and CR1 for CR2.
+    """
+    n = len(scores)
+    sizes = np.bincount(codes)
+    sizes = sizes[sizes > 0].astype(np.float64)
+    alone, together = scores.var() / n, se_by_codes(scores, codes, kind="cr1") ** 2
+    excess = float(sizes @ sizes) / n - 1
+    correlation = 1.0
+    if excess > 0 and alone > 0:
+        correlation = min(max(float(together / alone - 1) / excess, 0), 1)
+    variance = sizes * (1 + (sizes - 1) * correlation)
+    return float(variance.sum() ** 2 / (variance @ variance)) - 1

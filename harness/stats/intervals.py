@@ -13,8 +13,8 @@ from harness.stats.clusters import (
     CLUSTER_KINDS,
     Clusters,
     cluster_codes,
+    cluster_df,
     count_clusters,
-    effective_clusters,
     se_by_codes,
 )
 from harness.stats.estimate import UNDEFINED, Caution, Estimate, Interval, undefined
@@ -63,25 +63,29 @@ INTERVAL_NAMES: dict[str, str] = {
 SYMMETRIC = ("clt", *CLUSTER_KINDS, "percentile")
 """Methods that do not follow the skewness of the scores."""
 
-CLT_ITEMS = 300
-"""Below so many items, or 25 squares of the skewness, the normal interval is too
-narrow (Cochran, *Sampling Techniques*, 1977, section 2.15)."""
+FEW_ITEMS = {"clt": 300, "hall": 20, "percentile": 100, "bca": 100}
+"""Below so many items an interval of skewed scores is too narrow; `clt` also below 25
+squares of the skewness (Cochran, *Sampling Techniques*, 1977, section 2.15)."""
 
-BOOTSTRAP_ITEMS = 100
-"""Below so many items, or clusters, bootstrap intervals of a mean are too narrow."""
+FEW_CLUSTERS: dict[str, int] = {
+    "wilson": 10,
+    "hall": 20,
+    **dict.fromkeys(map(str, CLUSTER_KINDS), 30),
+    "percentile": 100,
+    "bca": 100,
+}
+"""The same of clusters that count: `harness.stats.clusters.cluster_df` and 1."""
 
 EDGE_ITEMS = 10
-"""Where fewer items than that differ from the lowest, or from the highest, score, no
-interval keeps its level: Wilson's holds from 90 to 98 %, whatever the items in all."""
+"""Where most items have the lowest, or the highest, score and fewer than that differ,
+no interval keeps its level: Wilson's holds 89 to 98 %, whatever the items in all."""
 
 SYMMETRIC_EDGE_ITEMS = 30
 """The same for intervals that reach as far down as up, and for the percentile one."""
 
-FEW_CLUSTERS = 30
-"""Below so many effective clusters their spread is not known well enough."""
-
-UNEQUAL_CLUSTERS = 1 / 3
-"""Effective clusters as a share of clusters, below which a few hold most items."""
+PREVAILING_ITEMS = 25
+"""The same where the score that most items have is neither the lowest nor the highest,
+as 0 is of differences, and fewer items than that have another."""
 
 
 def mean_intervals(
@@ -166,11 +170,11 @@ def score_interval(
         percentile, bca        `harness.stats.resample`
 
     with t of (clusters - 1) degrees of freedom. In clusters, `wilson` takes
-    ``p (1 - p) / cr1^2`` for the number of items, at most all, times ``(z / t)^2`` with
-    t of (effective clusters - 1) degrees of freedom; where all are right, or all
-    wrong, the number of clusters instead. `hall` takes for items the G values
-    ``mean + G E_c / n``, whose standard error is that of `cr1`. `percentile` and `bca`
-    resample whole clusters.
+    ``p (1 - p) / cr1^2`` for the number of items, at most all, times ``(z / t)^2``;
+    where all are right, or all wrong, the number of clusters instead. `hall` takes for
+    items the G values ``mean + G E_c / n``, whose standard error is that of `cr1`. Both
+    take t at the degrees of freedom of `harness.stats.clusters.cluster_df`.
+    `percentile` and `bca` resample whole clusters.
 
     Parameters
     ----------
@@ -205,9 +209,9 @@ def score_interval(
 
     Notes
     -----
-    Cautions: ``no-items``; ``one-cluster``; ``constant-over-items``;
-    ``near-the-edge``, ``few-items``, ``few-clusters`` and ``unequal-clusters`` where a
-    95 % interval holds less than 93 or more than 97 % in simulations.
+    Cautions: ``no-items``; ``one-cluster``; ``constant-over-items``; ``few-items``,
+    ``few-clusters``, ``near-the-edge`` and ``one-score-prevails`` where a 95 % interval
+    holds less than 93 or more than 97 % in simulations.
 
     References
     ----------
@@ -302,18 +306,27 @@ def interval_cautions(
                 f"{needed} on the interval keeps its level",
             )
         )
-    n_least = BOOTSTRAP_ITEMS if method in ("percentile", "bca") else 0
+    elif (n_other := _n_other(values, codes)) < PREVAILING_ITEMS:
+        cautions.append(
+            Caution(
+                "one-score-prevails",
+                f"only {n_other:.3g} of {n} items, as far as independent, differ from "
+                f"the score that most have; from {PREVAILING_ITEMS} on the interval "
+                "keeps its level",
+            )
+        )
     if codes is not None:
-        return (*cautions, *_cluster_cautions(codes, max(n_least, FEW_CLUSTERS)))
+        return (*cautions, *_cluster_cautions(method, values, codes))
+    n_least = FEW_ITEMS.get(method, 0)
     if method == "clt" and n > 1:
         _, skewness = _sd_and_skewness(values, np.asarray(values.mean()))
-        n_least = max(CLT_ITEMS, math.ceil(25 * float(np.nan_to_num(skewness)) ** 2))
-    if n < n_least:
+        n_least = max(n_least, math.ceil(25 * float(np.nan_to_num(skewness)) ** 2))
+    if n < n_least and varies(values):
         cautions.append(
             Caution(
                 "few-items",
-                f"{n} items; this interval is too narrow below {n_least}, those of "
-                "Wilson and Hall are not",
+                f"{n} items; this interval may be too narrow below {n_least}, Hall's "
+                f"below {FEW_ITEMS['hall']}",
             )
         )
     return tuple(cautions)
@@ -355,9 +368,12 @@ def wilson_interval(
 
 
 def hall_interval(
-    scores: Floats, *, confidence_level: float = 0.95
+    scores: Floats, *, confidence_level: float = 0.95, df: float | None = None
 ) -> tuple[Floats, Floats]:
-    """Return the ends of Hall's interval, of which `mean_intervals` has the formula."""
+    """Return the ends of Hall's interval, of which `mean_intervals` has the formula.
+
+    `df` are degrees of freedom other than n - 1, as for `cluster_values`.
+    """
     from scipy.special import stdtrit
 
     n = scores.shape[-1]
@@ -375,11 +391,11 @@ def hall_interval(
         curved = 3 / c * (np.cbrt(1 + c * (y - c / (6 * n))) - 1)
         return np.asarray(mean - sd * np.where(flat, y, curved))
 
-    t = float(stdtrit(n - 1, 0.5 + confidence_level / 2))
+    t = float(stdtrit(df or n - 1, 0.5 + confidence_level / 2))
     return back(t), back(-t)
 
 
-def hall_p_value(scores: Floats) -> Floats:
+def hall_p_value(scores: Floats, *, df: float | None = None) -> Floats:
     """Return the two-sided p-value of a mean of 0 that belongs to Hall's interval.
 
     Below ``1 - confidence_level`` just where `hall_interval` leaves 0 out; ``nan``
@@ -394,7 +410,7 @@ def hall_p_value(scores: Floats) -> Floats:
     sd, c = _sd_and_skewness(scores, mean)
     ratio = mean / sd
     g = ratio + c * ratio**2 / 3 + c**2 * ratio**3 / 27 + c / (6 * n)
-    return np.asarray(2 * stdtr(n - 1, -math.sqrt(n) * np.abs(g)))
+    return np.asarray(2 * stdtr(df or n - 1, -math.sqrt(n) * np.abs(g)))
 
 
 def _sd_and_skewness(scores: Floats, mean: Floats) -> tuple[Floats, Floats]:
@@ -466,11 +482,11 @@ def _by_method(
     if method == "beta":
         return _beta(values, level)
     if method == "wilson":
-        n_effective = _effective_items(mean, se, n, codes, level)
+        n_effective = _effective_items(values, se, codes, level)
         ends = wilson_interval(mean, n_effective, confidence_level=level)
     elif method == "hall":
-        units = values if codes is None else cluster_values(values, codes)
-        ends = hall_interval(units, confidence_level=level)
+        units, df = cluster_values(values, codes)
+        ends = hall_interval(units, confidence_level=level, df=df)
     elif math.isnan(se):
         return se, UNDEFINED
     else:
@@ -484,36 +500,38 @@ def _by_method(
     return se, Interval(float(ends[0]), float(ends[1]))
 
 
-def cluster_values(scores: Floats, codes: npt.NDArray[np.intp]) -> Floats:
-    """Return one value for each of G clusters: ``mean + G E_c / n``.
+def cluster_values(
+    scores: Floats, codes: npt.NDArray[np.intp] | None
+) -> tuple[Floats, float]:
+    """Return values to be taken as independent, and their degrees of freedom.
 
+    The scores themselves, or one for each of G clusters: ``mean + G E_c / n``, where
     ``E_c`` sums the cluster's residuals. Their mean is that of the scores, their
     standard error as independent values is the clustered one, CR1.
     """
+    n = len(scores)
+    if codes is None:
+        return scores, max(n - 1, 1)
     n_items = np.bincount(codes)
     sums = np.bincount(codes, weights=scores - scores.mean())[n_items > 0]
-    return np.asarray(scores.mean() + sums * len(sums) / len(scores))
+    return scores.mean() + sums * len(sums) / n, max(cluster_df(scores, codes), 1)
 
 
 def _effective_items(
-    mean: float,
-    se: float,
-    n: int,
-    codes: npt.NDArray[np.intp] | None,
-    level: float,
+    values: Floats, se: float, codes: npt.NDArray[np.intp] | None, level: float
 ) -> float:
     """Return how many independent items say as much as these clusters of items."""
     from scipy.special import ndtri
 
+    n, p = len(values), float(values.mean())
     if codes is None:
         return n
     n_clusters = count_clusters(codes)
     if n_clusters == 1:
         return math.nan
-    constant = mean in (0, 1)
-    known = n_clusters if constant else min(n, mean * (1 - mean) / max(se**2, 1e-300))
+    known = n_clusters if math.isnan(se) else min(n, p * (1 - p) / max(se**2, 1e-300))
     z = float(ndtri(0.5 + level / 2))
-    t = _t_quantile(max(effective_clusters(codes) - 1, 1), level)
+    t = _t_quantile(max(cluster_df(values, codes), 1), level)
     return float(known * (z / t) ** 2)
 
 
@@ -532,23 +550,39 @@ def _t_quantile(df: float, level: float) -> float:
 
 
 def _n_apart(values: Floats, codes: npt.NDArray[np.intp] | None) -> float:
-    """Return how few items differ from the lowest, or from the highest, score.
-
-    Of clustered items it is as many independent ones as tell as much.
-    """
+    """Return how few items differ from the lowest, or highest, score that most have."""
     above, below = values > values.min(), values < values.max()
     n_apart = min(int(above.sum()), int(below.sum()))
+    if n_apart > len(values) / 2:
+        return math.inf
+    return _as_independent(n_apart, values, codes)
+
+
+def _n_other(values: Floats, codes: npt.NDArray[np.intp] | None) -> float:
+    """Return how few items differ from a score that most have, neither end of all."""
+    scores, counts = np.unique(values, return_counts=True)
+    most = int(counts.argmax())
+    if most in (0, len(scores) - 1) or counts[most] < len(values) / 2:
+        return math.inf
+    return _as_independent(len(values) - int(counts[most]), values, codes)
+
+
+def _as_independent(
+    n_some: int, values: Floats, codes: npt.NDArray[np.intp] | None
+) -> float:
+    """Return as many independent items as tell as much as some clustered ones."""
     if codes is None or count_clusters(codes) == 1:
-        return n_apart
-    naive = values.var() / len(values)
+        return n_some
+    alone = values.var() / len(values)
     return float(
-        n_apart * naive / max(naive, se_by_codes(values, codes, kind="cr1") ** 2)
+        n_some * alone / max(alone, se_by_codes(values, codes, kind="cr1") ** 2)
     )
 
 
-def _cluster_cautions(codes: npt.NDArray[np.intp], n_least: int) -> tuple[Caution, ...]:
+def _cluster_cautions(
+    method: str, values: Floats, codes: npt.NDArray[np.intp]
+) -> tuple[Caution, ...]:
     n_clusters = count_clusters(codes)
-    effective = effective_clusters(codes)
     if n_clusters == 1:
         return (
             Caution(
@@ -557,21 +591,14 @@ def _cluster_cautions(codes: npt.NDArray[np.intp], n_least: int) -> tuple[Cautio
                 "clusters; at least 2 are needed",
             ),
         )
-    cautions = []
-    if effective < n_least:
-        cautions.append(
-            Caution(
-                "few-clusters",
-                f"{n_clusters} clusters tell as much as {effective:.3g} of one size; "
-                f"below {n_least} the interval may be too narrow",
-            )
-        )
-    if effective < UNEQUAL_CLUSTERS * n_clusters:
-        cautions.append(
-            Caution(
-                "unequal-clusters",
-                f"few of the {n_clusters} clusters hold most of the {len(codes)} "
-                "items; the interval may be too narrow",
-            )
-        )
-    return tuple(cautions)
+    n_that_count, n_least = cluster_df(values, codes) + 1, FEW_CLUSTERS[method]
+    # Rounding leaves clusters of one size a little below their number.
+    if n_that_count > n_least - 1e-9:
+        return ()
+    return (
+        Caution(
+            "few-clusters",
+            f"{n_clusters} clusters tell as much of their spread as {n_that_count:.3g} "
+            f"of one size; below {n_least} the interval may be too narrow",
+        ),
+    )

@@ -251,9 +251,9 @@ def paired_difference(
         se = math.sqrt(_ternary_variance(better, worse, n) / n) if n > 1 else math.nan
     else:
         method, test = HALL, T_TEST
-        units = d if codes is None else cluster_values(d, codes)
-        low, high = hall_interval(units, confidence_level=confidence_level)
-        p_value = hall_p_value(units)
+        units, df = cluster_values(d, codes)
+        low, high = hall_interval(units, confidence_level=confidence_level, df=df)
+        p_value = hall_p_value(units, df=df)
         cautions = interval_cautions("hall", d, codes)
         se = float(_mean_se(d, codes))
     if codes is not None:
@@ -476,9 +476,7 @@ def adjust_p_values(p_value: Floats, *, correction: Correction = "holm") -> Floa
             f"there is no correction {correction!r}; choose one of holm, bh, none",
             code="unknown-method",
         )
-    from statsmodels.stats.multitest import (  # type: ignore[import-untyped]
-        multipletests,
-    )
+    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped,unused-ignore]
 
     first, second = np.triu_indices(len(p_value), 1)
     known = ~np.isnan(p_value[first, second])

@@ -19,8 +19,8 @@ SeedLike = int | np.integer | Sequence[int] | np.random.SeedSequence
 N_RESAMPLES = 10_000
 """Resamples where none are asked for: 2.5 % ends to about 2 % of a half width."""
 
-BLOCK = 128
-"""Resamples that are counted, then multiplied, at a time: memory, no numbers."""
+BLOCK = 2**21
+"""Counts of items that are kept at a time, by each worker: 16 MB, and no numbers."""
 
 FEW_VALUES = 64
 """Above so many distinct scores, drawing how often each comes is not faster."""
@@ -79,9 +79,10 @@ def bootstrap_means(
     n = len(sizes)
     rows = _summable(table.reshape(-1, n))
     means = np.empty((len(rows), n_resamples))
+    block = max(1, BLOCK // n)
 
     def fill(start: int) -> None:
-        stop = min(start + BLOCK, n_resamples)
+        stop = min(start + block, n_resamples)
         counts = np.empty((stop - start, n), dtype=rows.dtype)
         for k, r in enumerate(range(start, stop)):
             stream = np.random.Generator(np.random.PCG64([*entropy, r]))
@@ -91,7 +92,7 @@ def bootstrap_means(
         drawn = n if clusters is None else counts @ sizes
         means[:, start:stop] = sums.astype(np.float64, copy=False) / drawn
 
-    starts = range(0, n_resamples, BLOCK)
+    starts = range(0, n_resamples, block)
     if n_workers == 1:
         for start in starts:
             fill(start)

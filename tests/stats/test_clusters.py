@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from harness.errors import DesignError
 from harness.stats.clusters import (
     CLUSTER_KINDS,
+    cluster_df,
     clustered_se,
     count_clusters,
     effective_clusters,
@@ -120,6 +121,21 @@ def test_effective_clusters():
     assert effective_clusters(CLUSTERS) == pytest.approx(36 / 14)
     assert effective_clusters([1, 1, 2, 2, 3, 3]) == pytest.approx(3)
     assert effective_clusters([]) == 0
+
+
+def test_degrees_of_freedom_of_copies_and_of_independent_items():
+    """Copies: v = m^2 of m items; independent: v = m. Of sizes 3, 2 and 1."""
+    codes = np.array(CLUSTERS)
+    copies = np.array([1.0, 1, 1, 0, 0, 0])
+    # Residuals that sum to 0 in each cluster: no correlation, or a negative one.
+    apart = np.array([0, 0.5, 1, 0, 1, 0.5])
+
+    assert cluster_df(copies, codes) == pytest.approx(14**2 / (81 + 16 + 1) - 1)
+    assert cluster_df(apart, codes) == pytest.approx(36 / 14 - 1)
+    assert cluster_df(np.zeros(6), codes) == pytest.approx(14**2 / 98 - 1)
+    rng = np.random.default_rng(1)
+    assert cluster_df(rng.random(60), np.arange(60) // 4) == pytest.approx(14)
+    assert cluster_df(rng.random(60), np.arange(60)) == pytest.approx(59)
 
 
 def test_one_cluster_has_no_standard_error():

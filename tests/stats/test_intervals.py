@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from stats import designs
 
 from harness.errors import DesignError
-from harness.stats.clusters import clustered_se, effective_clusters
+from harness.stats.clusters import clustered_se
 from harness.stats.intervals import (
     EDGE_ITEMS,
     INTERVAL_NAMES,
@@ -394,13 +394,19 @@ def test_auto_is_the_interval_of_the_variance_table():
 def test_level_resamples_and_rng_change_the_number():
     scores = np.random.default_rng(8).random(120)
 
-    def ends(**options):
-        return score_interval(scores, method="percentile", **options).interval
+    def ends(rng, n_resamples=1_000, level=0.95):
+        return score_interval(
+            scores,
+            method="percentile",
+            n_resamples=n_resamples,
+            confidence_level=level,
+            rng=rng,
+        ).interval
 
-    assert ends(rng=1) == ends(rng=1)
-    assert ends(rng=1) != ends(rng=2)
-    assert ends(rng=1) != ends(rng=1, n_resamples=500)
-    assert ends(rng=1, confidence_level=0.8).low > ends(rng=1).low
+    assert ends(1) == ends(1)
+    assert ends(1) != ends(2)
+    assert ends(1) != ends(1, n_resamples=500)
+    assert ends(1, level=0.8).low > ends(1).low
     for method in ("clt", "hall"):
         narrow, wide = (
             score_interval(scores, method=method, confidence_level=level).interval
@@ -427,15 +433,28 @@ def test_level_resamples_and_rng_change_the_number():
         (np.arange(300) / 98, {"method": "clt"}, []),
         (np.linspace(0, 1, 400) ** 40, {"method": "clt"}, ["few-items"]),
         (np.arange(30) / 98, {}, []),
-        (np.arange(29), {"clusters": range(29)}, ["few-clusters"]),
-        (np.arange(30), {"clusters": range(30)}, []),
+        (np.arange(19), {}, ["few-items"]),
+        (np.arange(20), {}, []),
+        (np.arange(19), {"clusters": range(19)}, ["few-clusters"]),
+        (np.arange(20), {"clusters": range(20)}, []),
+        (np.arange(29), {"clusters": range(29), "method": "cr1"}, ["few-clusters"]),
+        (np.arange(30), {"clusters": range(30), "method": "miller"}, []),
+        (
+            zeros_and_ones(18, 36),
+            {"clusters": np.repeat(range(9), 4)},
+            ["near-the-edge", "few-clusters"],
+        ),
+        (zeros_and_ones(20, 40), {"clusters": np.arange(40) % 10}, []),
         (np.arange(30), {"clusters": range(30), "method": "bca"}, ["few-clusters"]),
         (np.arange(30), {"clusters": [1] * 30}, ["one-cluster"]),
+        # As few as sum m^2 = 16,920 tells of sum m^4, for clusters that are copies.
         (
-            np.arange(900),
-            {"clusters": [*[0] * 90, *[1] * 90, *range(2, 722)]},
-            ["unequal-clusters"],
+            np.repeat(np.arange(722), [90, 90, *[1] * 720]),
+            {"clusters": np.repeat(np.arange(722), [90, 90, *[1] * 720])},
+            ["few-clusters"],
         ),
+        ([*[0.5] * 300, *np.arange(24)], {}, ["one-score-prevails"]),
+        ([*[0.5] * 300, *np.arange(25)], {}, []),
         # 12 items that are right, in 3 clusters: as few as 3.
         (
             zeros_and_ones(12, 400),
@@ -572,31 +591,39 @@ def test_coverage_is_93_to_97_percent(draw, truth, n):
     assert 0.93 <= np.mean((low <= truth) & (truth <= high)) <= 0.97
 
 
+MANY_CLUSTERS = [
+    ([10] * 30, 0.25, 0.05),
+    ([10] * 30, 0.5, 0.3),
+    ([10] * 50, 0.9, 0.3),
+    ([4] * 100, 0.95, 0.1),
+    ([10] * 300, 0.05, 0.3),
+    ([10] * 1_000, 0.98, 0.1),
+    ([1, 2, 3, 5, 9, 14] * 10, 0.4, 0.2),
+    ([1, 2, 3, 5, 9, 14] * 20, 0.85, 0.2),
+]
+FEW_CLUSTERS = [([10] * 12, 0.5, 0.1), ([2] * 200 + [60] * 12, 0.6, 0.1)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("sizes", "p", "correlation"),
+    ("sizes", "p", "correlation", "scale"),
     [
-        ([10] * 30, 0.25, 0.05),
-        ([10] * 30, 0.5, 0.3),
-        ([10] * 50, 0.9, 0.3),
-        ([4] * 100, 0.95, 0.1),
-        ([10] * 300, 0.05, 0.3),
-        ([10] * 1_000, 0.98, 0.1),
-        ([1, 2, 3, 5, 9, 14] * 10, 0.4, 0.2),
-        ([1, 2, 3, 5, 9, 14] * 20, 0.85, 0.2),
+        *((*design, scale) for design in MANY_CLUSTERS for scale in (1, 0.5)),
+        *((*design, 1) for design in FEW_CLUSTERS),
     ],
 )
-@pytest.mark.parametrize("scale", [1, 0.5], ids=["Wilson", "Hall"])
 def test_coverage_over_clusters_is_93_to_97_percent(sizes, p, correlation, scale):
-    """Where no caution is attached to most data sets; 4 standard errors aside."""
+    """Wilson's, and Hall's of halves; two standard errors of 1,500 data sets aside.
+
+    Most data sets carry no caution.
+    """
     rng = np.random.default_rng(20240601)
     scores, clusters, truth = designs.clustered(rng, 1_500, sizes, p, correlation)
     found = [score_interval(row * scale, clusters=clusters) for row in scores]
 
     assert np.mean([bool(e.cautions) for e in found]) < 0.5
     low, high = np.array([e.interval for e in found]).T
-    assert 0.93 - 0.026 / 2 <= covers(low, high, truth * scale) <= 0.97 + 0.018
-    assert effective_clusters(clusters) >= 30
+    assert 0.917 <= covers(low, high, truth * scale) <= 0.979
 
 
 @pytest.mark.slow

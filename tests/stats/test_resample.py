@@ -101,14 +101,14 @@ def test_a_plain_loop_draws_the_same_clusters(scores):
 
 
 @pytest.mark.parametrize("kind", ["0 and 1", "continuous", "clustered"])
-@pytest.mark.parametrize(("block", "n_workers"), [(1, 1), (7, 3), (1_000, 2)])
+@pytest.mark.parametrize(("block", "n_workers"), [(0, 1), (7, 3), (1_000, 2)])
 def test_no_block_size_and_no_number_of_workers_changes_a_bit(
     monkeypatch, scores, kind, block, n_workers
 ):
     table = (scores > 0.7) * 1.0 if kind == "0 and 1" else scores
     clusters = np.arange(40) // 4 if kind == "clustered" else None
     one = bootstrap_means(table, clusters=clusters, n_resamples=999, rng=5)
-    monkeypatch.setattr(resample, "BLOCK", block)
+    monkeypatch.setattr(resample, "BLOCK", block * 40)
     other = bootstrap_means(
         table, clusters=clusters, n_resamples=999, n_workers=n_workers, rng=5
     )
