@@ -1,4 +1,4 @@
-"""Commands that analyse a store: status, variance, snr, items."""
+"""Commands that analyse a store: variance, snr, items, irt, subset."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from harness.cli.app import ANALYSE, app
+from harness.cli.app import ANALYSE, app, subset_app
 from harness.cli.options import (
     ConfidenceOption,
     ContinuousOption,
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.report.sheets.sheet import Sheet
+    from harness.stats.irt.fit import MethodName
+    from harness.stats.irt.model import ModelName
     from harness.stats.ranks import RankMethod
+    from harness.stats.subsets.choose import SubsetMethod
     from harness.stats.tables import Kind, Respondents, ScoreTable
 
 
@@ -162,6 +165,98 @@ def items(
     _show("items", rows, sheets, format_, json_)
 
 
+@app.command(
+    rich_help_panel=ANALYSE,
+    epilog="Example: evalvar irt results/quickstart --fit rasch",
+)
+def irt(
+    store: StorePath,
+    model: ModelOption = None,
+    task: TaskOption = None,
+    formulation: FormulationOption = None,
+    metric: MetricOption = None,
+    fit: Annotated[
+        str, typer.Option(help="Item response model: rasch, 1pl, 2pl or 3pl.")
+    ] = "2pl",
+    method: Annotated[
+        str, typer.Option(help="How it is fitted: auto, marginal, joint or girth.")
+    ] = "auto",
+    confidence: ConfidenceOption = 0.95,
+    format_: FormatOption = TableFormat.table,
+    json_: Json = False,
+) -> None:
+    """Fit an item response model: how able checkpoints are, how hard items."""
+    from harness.report.sheets.irt import ability_sheet, irt_sheet
+    from harness.stats.irt_table import irt_table
+
+    rows, refused = irt_table(
+        _people(store, model, task, formulation, metric),
+        model=cast("ModelName", fit),
+        method=cast("MethodName", method),
+        confidence_level=confidence,
+    )
+    if not rows:
+        raise refused[0][1]
+    sheets = [irt_sheet(rows, refused)]
+    if len(rows) == 1:
+        sheets.append(ability_sheet(rows[0]))
+    _show("irt", rows, sheets, format_, json_)
+
+
+@subset_app.command(
+    epilog="Example: evalvar subset evaluate results/quickstart --sizes 20,50,100"
+)
+def evaluate(
+    store: StorePath,
+    model: ModelOption = None,
+    task: TaskOption = None,
+    formulation: FormulationOption = None,
+    metric: MetricOption = None,
+    sizes: Annotated[
+        str, typer.Option(help="Numbers of items, separated by commas.")
+    ] = "20,50,100",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only these ways to choose: stratified, anchors-correct, anchors-irt, "
+            "information; random is always beside them."
+        ),
+    ] = None,
+    by_model: Annotated[
+        bool, typer.Option("--by-model", help="Hold out models, not training runs.")
+    ] = False,
+    draws: Annotated[
+        int, typer.Option(help="Random subsets drawn at each size.")
+    ] = 200,
+    confidence: ConfidenceOption = 0.95,
+    entropy: EntropyOption = 0,
+    format_: FormatOption = TableFormat.table,
+    json_: Json = False,
+) -> None:
+    """Judge small subsets of items on runs held out, beside random subsets."""
+    from harness.report.sheets.subsets import subset_sheet
+    from harness.stats.subset_table import subset_table
+    from harness.stats.subsets.evaluate import METHODS
+
+    chosen = METHODS
+    if method:
+        # An unknown name is left in, for the statistics to refuse.
+        names = cast("list[SubsetMethod]", method)
+        chosen = {name: METHODS.get(name, ("weighted",)) for name in names}
+    rows, refused = subset_table(
+        _people(store, model, task, formulation, metric),
+        _counts(sizes),
+        methods=chosen,
+        by_model=by_model,
+        n_draws=draws,
+        confidence_level=confidence,
+        entropy=entropy,
+    )
+    if not rows:
+        raise refused[0][1]
+    _show("subset", rows, [subset_sheet(rows, refused)], format_, json_)
+
+
 def _tables(
     store: str,
     model: str | None,
@@ -211,6 +306,17 @@ def _people(
             code="nothing-stored",
         )
     return people
+
+
+def _counts(words: str) -> list[int]:
+    """Read whole numbers separated by commas."""
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--sizes {words!r} is not numbers separated by commas, such as 20,50,100",
+            code="subset-size",
+        ) from None
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:

@@ -48,6 +48,10 @@ store_app = typer.Typer(
 )
 zoo_app = typer.Typer(no_args_is_help=True, help="The zoo of tiny models to measure.")
 schema_app = typer.Typer(no_args_is_help=True, help="Print JSON Schemas.")
+subset_app = typer.Typer(
+    no_args_is_help=True, help="Small subsets of items: how far they can be trusted."
+)
+app.add_typer(subset_app, name="subset", rich_help_panel=ANALYSE)
 app.add_typer(store_app, name="store", rich_help_panel=KEEP)
 app.add_typer(zoo_app, name="zoo", rich_help_panel=RUN)
 app.add_typer(schema_app, name="schema", rich_help_panel=KEEP)

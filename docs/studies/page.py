@@ -1,0 +1,116 @@
+"""How is a study written? Sentences, tables and figures, as one Markdown page.
+
+A study is a script that reads public data, computes with `harness.stats`, and writes
+its page and its figures beside itself: `tox run -e studies`. The data are no part of
+this repository; each page says where they come from.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+DATA = Path(os.environ.get("EVALVAR_DATA", HERE.parents[2] / "shared" / "data"))
+"""The extracts of public results; elsewhere if EVALVAR_DATA says so."""
+
+COLOURS = ("#0072B2", "#B34A00", "#00795a", "#8f4a86", "#57606a", "#7a6200")
+"""Those of the report, in its order."""
+
+
+class Page:
+    """A Markdown page in the making."""
+
+    def __init__(self, name: str, title: str) -> None:
+        self.name = name
+        self.parts = [
+            f"# {title}",
+            f"Written by `docs/studies/{name}.py`; do not edit.",
+        ]
+
+    def say(self, *sentences: str) -> None:
+        """Add a paragraph, one sentence a line."""
+        self.parts.append("\n".join(sentences))
+
+    def heading(self, words: str) -> None:
+        """Add a heading of the second level."""
+        self.parts.append(f"## {words}")
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Add a table; a heading that ends with ``>`` sets its column right."""
+        names = [heading.removesuffix(">").strip() for heading in headings]
+        marks = ["--:" if heading.endswith(">") else "---" for heading in headings]
+        lines = [names, marks, *([str(cell) for cell in row] for row in rows)]
+        self.parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+    def figure(
+        self, draw: Callable[[Any], None], name: str, alt: str, **size: float
+    ) -> None:
+        """Add a figure that `draw` puts on matplotlib axes, as an SVG of its own.
+
+        Parameters
+        ----------
+        draw : callable
+            Takes the axes; or a sequence of them where ``columns`` is given.
+        """
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        # The same file for the same numbers, whenever and wherever it is drawn.
+        mpl.rcParams |= {"svg.hashsalt": name, "svg.fonttype": "none", "font.size": 10}
+        mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=COLOURS)
+        from matplotlib import pyplot
+
+        columns = int(size.get("columns", 1))
+        figure, axes = pyplot.subplots(
+            1,
+            columns,
+            figsize=(size.get("width", 7.0), size.get("height", 3.6)),
+            layout="constrained",
+        )
+        draw(axes)
+        for one in figure.axes:
+            one.spines[["top", "right"]].set_visible(False)
+        path = HERE / f"{self.name}-{name}.svg"
+        figure.savefig(path, metadata={"Date": None})
+        pyplot.close(figure)
+        self.parts.append(f"![{alt}]({path.name})")
+
+    def write(self) -> Path:
+        """Write the page beside its script."""
+        path = HERE / f"{self.name}.md"
+        path.write_text("\n\n".join(self.parts) + "\n", encoding="utf-8")
+        print(path, file=sys.stderr)
+        return path
+
+
+def data(*parts: str) -> Path:
+    """Return the path of a data file, or end with what is missing."""
+    path = DATA.joinpath(*parts)
+    if not path.exists():
+        sys.exit(
+            f"{path} is not here; EVALVAR_DATA names the folder of public extracts"
+        )
+    return path
+
+
+def fixed(value: float, digits: int = 3) -> str:
+    """Return a number with so many decimals, or a dash where it is not defined."""
+    return (
+        "–" if value != value else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    )
+
+
+def within(low: float, high: float, digits: int = 3) -> str:
+    """Return an interval."""
+    return "–" if low != low else f"[{fixed(low, digits)}, {fixed(high, digits)}]"
+
+
+def source(folder: str) -> Mapping[str, str]:
+    """Return what SOURCE.txt of a data folder says: repository, commit, licence."""
+    lines = data(folder, "SOURCE.txt").read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    return {key.strip(): value.strip() for key, _, value in pairs}
