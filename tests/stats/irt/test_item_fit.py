@@ -264,3 +264,31 @@ def test_nothing_underflows_with_surprising_answers(model):
     assert ((expected >= 0) & (expected <= 1)).all()
     assert fit.outfit[0] > 1e6
     assert abilities(items, answers).cautions == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "n_respondents", "n_items", "n_tests"),
+    [("2pl", 500, 10, 60), ("rasch", 500, 10, 60), ("3pl", 2000, 20, 20)],
+)
+def test_p_values_of_fitted_items_are_uniform(
+    model, answer, name, n_respondents, n_items, n_tests
+):
+    """What fitting takes is what the degrees of freedom give back."""
+    from harness.stats.irt.fit import fit_irt
+
+    rng = np.random.default_rng(5)
+    p_values = []
+    for _ in range(n_tests):
+        a = 1.0 if name == "rasch" else np.exp(rng.normal(0, 0.3, n_items))
+        c = 0.25 if name == "3pl" else 0.0
+        truth = model(a, rng.normal(0, 1, n_items), c)
+        answers = answer(truth, rng.normal(size=n_respondents), rng)
+        fitted = fit_irt(answers, model=name, method="marginal").items
+        p_values.append(item_fit(fitted, answers).p_value)
+    p = np.concatenate(p_values)
+    p = p[~np.isnan(p)]
+
+    assert len(p) >= 390
+    assert 0.02 <= np.mean(p < 0.05) <= 0.08
+    assert np.mean(p < 0.5) == pytest.approx(0.5, abs=0.07)
