@@ -21,6 +21,7 @@ from harness.cli.options import (
     StorePath,
     TableFormat,
     TaskOption,
+    counts,
 )
 from harness.cli.streams import nothing_stored, open_store, print_json
 from harness.errors import InputError
@@ -245,7 +246,7 @@ def evaluate(
         chosen = {name: METHODS.get(name, ("weighted",)) for name in names}
     rows, refused = subset_table(
         _people(store, model, task, formulation, metric),
-        _counts(sizes),
+        counts("--sizes", sizes),
         methods=chosen,
         by_model=by_model,
         n_draws=draws,
@@ -306,17 +307,6 @@ def _people(
             code="nothing-stored",
         )
     return people
-
-
-def _counts(words: str) -> list[int]:
-    """Read whole numbers separated by commas."""
-    try:
-        return [int(word) for word in words.split(",")]
-    except ValueError:
-        raise InputError(
-            f"--sizes {words!r} is not numbers separated by commas, such as 20,50,100",
-            code="subset-size",
-        ) from None
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from harness.errors import InputError
+
 SuitePath = Annotated[
     Path, typer.Argument(help="A suite file, such as suites/quickstart.yaml.")
 ]
@@ -75,3 +77,14 @@ class TableFormat(StrEnum):
 FormatOption = Annotated[
     TableFormat, typer.Option("--format", help="How the table is printed.")
 ]
+
+
+def counts(option: str, words: str) -> list[int]:
+    """Read whole numbers separated by commas."""
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError:
+        raise InputError(
+            f"{option} {words!r} is not numbers separated by commas, such as 20,50,100",
+            code="subset-size",
+        ) from None

@@ -12,9 +12,11 @@ from harness.cli.options import (
     ConfidenceOption,
     ContinuousOption,
     DdofOption,
+    EntropyOption,
     MetricOption,
     MonotonicityOption,
     StorePath,
+    counts,
 )
 from harness.cli.streams import open_output, open_store
 
@@ -38,6 +40,11 @@ def report(
     ddof: DdofOption = 1,
     confidence: ConfidenceOption = 0.95,
     monotonicity: MonotonicityOption = "tau-b",
+    subsets: Annotated[
+        str | None,
+        typer.Option(help="Judge subsets of so many items too, such as 20,50,100."),
+    ] = None,
+    entropy: EntropyOption = 0,
 ) -> None:
     """Write one self-contained interactive HTML page."""
     from harness.report.gather import gather
@@ -54,6 +61,8 @@ def report(
             ddof=ddof,
             confidence_level=confidence,
             rank_method=cast("RankMethod", monotonicity),
+            subset_sizes=counts("--subsets", subsets) if subsets else (),
+            entropy=entropy,
         )
         write(render(data))
     if str(output) != "-":

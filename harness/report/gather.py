@@ -5,18 +5,29 @@ from __future__ import annotations
 import datetime
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from harness.errors import SchemaError
+from harness.errors import DesignError, SchemaError
 from harness.frames import CONDITION, SETTINGS, TRIALS
 from harness.records import Caution
+from harness.stats.irt_table import TaskIrt, irt_table
+from harness.stats.item_table import TaskItems, item_table
 from harness.stats.ranks import RankMethod
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
-from harness.stats.tables import SETTING_WORDS, formulation_pairs, score_tables
+from harness.stats.signal_table import TaskSignal, signal_table
+from harness.stats.subset_table import TaskSubsets, subset_table
+from harness.stats.tables import (
+    SETTING_WORDS,
+    Respondents,
+    ScoreTable,
+    formulation_pairs,
+    respondents,
+    score_tables,
+)
 from harness.stats.variance import (
     Curve,
     MetricVariance,
@@ -149,6 +160,27 @@ class Provenance:
     """Model, training seed, step, digest of the weights and hub revision."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An analysis that a task does not allow."""
+
+    analysis: Literal["signal", "items", "irt", "subsets"]
+    who: Respondents
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Analyses:
+    """The analyses over models, task by task."""
+
+    signals: tuple[TaskSignal, ...] = ()
+    items: tuple[TaskItems, ...] = ()
+    irt: tuple[TaskIrt, ...] = ()
+    subsets: tuple[TaskSubsets, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReportData:
     """Everything that a report shows, as plain values."""
@@ -158,6 +190,17 @@ class ReportData:
     panels: tuple[Panel, ...]
     pairs: tuple[tuple[TaskVariance, TaskVariance], ...]
     """(choice, cloze) of the same items and model."""
+
+    signals: tuple[TaskSignal, ...]
+    """Discrete metrics first, then continuous ones, by task."""
+
+    items: tuple[TaskItems, ...]
+    irt: tuple[TaskIrt, ...]
+    subsets: tuple[TaskSubsets, ...]
+    """Empty unless sizes were asked for."""
+
+    refusals: tuple[Refusal, ...]
+    """Which analyses some tasks do not allow, and why."""
 
     failures: tuple[Failure, ...]
     cautions: tuple[Caution, ...]
@@ -181,6 +224,8 @@ def gather(
     rank_method: RankMethod = "tau-b",
     discrete: str | None = None,
     continuous: str | None = None,
+    subset_sizes: Sequence[int] = (),
+    entropy: int = 0,
 ) -> ReportData:
     """Sum up a store's responses and trials.
 
@@ -197,6 +242,11 @@ def gather(
         As `harness.stats.variance.variance_table` takes them.
     discrete, continuous
         As `harness.stats.tables.score_tables` takes them.
+    subset_sizes : sequence of int
+        Sizes at which subsets of items are judged; none are by default, since it takes
+        longer than all the rest.
+    entropy : int
+        Where random draws start; the same number, the same page.
 
     Raises
     ------
@@ -207,13 +257,17 @@ def gather(
     """
     _check_trials(trials)
     table: tuple[TaskVariance, ...] = ()
+    analyses = _Analyses()
     if len(responses):
+        tables = score_tables(responses, discrete=discrete, continuous=continuous)
         table = variance_table(
-            score_tables(responses, discrete=discrete, continuous=continuous),
+            tables,
             ddof=ddof,
             confidence_level=confidence_level,
             rank_method=rank_method,
+            entropy=entropy,
         )
+        analyses = _analyses(tables, confidence_level, subset_sizes, entropy)
     chosen = _one_attempt_each(trials)
     failed = chosen[chosen["status"] != "done"]
     rows = tuple(
@@ -232,6 +286,11 @@ def gather(
         rows=rows,
         panels=_panels(rows),
         pairs=formulation_pairs(table),
+        signals=analyses.signals,
+        items=analyses.items,
+        irt=analyses.irt,
+        subsets=analyses.subsets,
+        refusals=analyses.refusals,
         failures=_failures(chosen),
         cautions=(
             *_trial_cautions(chosen),
@@ -239,6 +298,60 @@ def gather(
             *_item_cautions(table),
         ),
         provenance=_provenance(trials, chosen, len(responses)),
+    )
+
+
+def _analyses(
+    tables: Sequence[ScoreTable],
+    confidence_level: float,
+    subset_sizes: Sequence[int],
+    entropy: int,
+) -> _Analyses:
+    """Analyse what models share, task by task; what a task refuses is kept with it."""
+    people = respondents(tables)
+    signals: list[TaskSignal] = []
+    items: list[TaskItems] = []
+    refusals: list[Refusal] = []
+
+    def refuse(
+        analysis: Literal["signal", "items", "irt", "subsets"],
+        who: Respondents,
+        error: DesignError,
+    ) -> None:
+        refusals.append(
+            Refusal(analysis=analysis, who=who, code=error.code, text=str(error))
+        )
+
+    for who in (*people, *respondents(tables, kind="continuous")):
+        try:
+            signals += signal_table(
+                [who], confidence_level=confidence_level, entropy=entropy
+            )
+        except DesignError as error:
+            refuse("signal", who, error)
+    for who in people:
+        try:
+            items += item_table(
+                [who], confidence_level=confidence_level, entropy=entropy
+            )
+        except DesignError as error:
+            refuse("items", who, error)
+    irt, unfitted = irt_table(people, confidence_level=confidence_level)
+    for who, reason in unfitted:
+        refuse("irt", who, reason)
+    subsets: tuple[TaskSubsets, ...] = ()
+    if subset_sizes:
+        subsets, unjudged = subset_table(
+            people, subset_sizes, confidence_level=confidence_level, entropy=entropy
+        )
+        for who, reason in unjudged:
+            refuse("subsets", who, reason)
+    return _Analyses(
+        signals=tuple(signals),
+        items=tuple(items),
+        irt=irt,
+        subsets=subsets,
+        refusals=tuple(refusals),
     )
 
 

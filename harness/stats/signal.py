@@ -744,7 +744,14 @@ def _noise(
     runs, df = window[usable], n_at[usable] - 1
     sds = np.nanstd(runs, axis=-1, ddof=1)
     means = np.nanmean(runs, axis=-1)
-    relative = sds / _divisor(means[:, None], scale, zero)
+    divisor = _divisor(means[:, None], scale, zero)
+    if not divisor.all():
+        reason = _near_zero(0.0, 0.0, scale)[0]
+        nothing = undefined(
+            "noise", n=n, method=method, code=reason.code, text=reason.text
+        )
+        return nothing, np.empty(0)
+    relative = sds / divisor
     # A model's seeds are averaged first: one with more seeds does not count more.
     per_model = usable.sum(1)
     weights = (usable / np.maximum(per_model, 1)[:, None])[usable]

@@ -546,3 +546,16 @@ def test_options_of_the_filter_change_it():
     for options in ({"confidence_level": 0.5}, {"n_splits": 50}):
         other = filter_subtasks(scores, rng=1, **options).gain
         assert other.interval != one.gain.interval
+
+
+def test_a_run_that_scores_nothing_has_no_relative_noise(codes):
+    scores = np.array([[[0.0, 0.0, 0.0]], [[0.1, 0.2, 0.3]]])
+
+    found = signal_noise(scores, rng=1)
+
+    assert math.isnan(found.noise.value)
+    assert math.isnan(found.snr.value)
+    assert codes(found.noise) == ["scale-near-zero"]
+    assert signal_noise(scores, scale="score", rng=1).noise.value == (
+        pytest.approx(0.05)
+    )
