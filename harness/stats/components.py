@@ -193,7 +193,7 @@ def seed_components(
     ----------
     S. R. Searle, G. Casella, C. E. McCulloch, *Variance Components*, 1992, section
     4.3. J. S. Williams, Biometrika 49 (1962) 278. K. O. McGraw, S. P. Wong, Psychol.
-    Methods 1 (1996) 30, table 7. P. E. Shrout, J. L. Fleiss, Psychol. Bull. 86 (1979)
+    Methods 1 (1996) 30. P. E. Shrout, J. L. Fleiss, Psychol. Bull. 86 (1979)
     420, for the names of the ICCs.
     """
     scores = np.asarray(scores, dtype=np.float64)
@@ -281,7 +281,7 @@ def repeat_components(
 
     References
     ----------
-    E. Miller, arXiv 2411.00640 (2024), section 3.1: the decomposition; the unbiased
+    E. Miller, arXiv 2411.00640 (2024), on resampling answers: the split; the unbiased
     estimators are those of one-way ANOVA.
     """
     scores = np.asarray(scores, dtype=np.float64)
@@ -338,7 +338,7 @@ def predicted_se(
 
     References
     ----------
-    E. Miller, arXiv 2411.00640 (2024), section 3.1, the variance with K answers.
+    E. Miller, arXiv 2411.00640 (2024), the variance with K answers.
     """
     variance = components.item.value + components.repeat.value / n_repeats
     return math.sqrt(variance / n_items) if variance >= 0 else math.nan
@@ -372,7 +372,7 @@ def robust_seed_sd(last: Floats, *, confidence_level: float = 0.95) -> Estimate:
 
     References
     ----------
-    D. G. Bonett, Comput. Statist. Data Anal. 50 (2006) 775, equation 4.
+    D. G. Bonett, Comput. Statist. Data Anal. 50 (2006) 775.
     """
     from scipy.special import ndtri
 

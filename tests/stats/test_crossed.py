@@ -73,7 +73,7 @@ def test_items_alone_are_student_s_t(scores):
 
 
 def test_both_are_the_closed_form_of_mean_squares(scores):
-    """Owen's theorem 3: the interaction counts in each part, and is taken off once."""
+    """Owen 2007: the interaction counts in each part, and is taken off once."""
     table = scores[:, -1]
     n_seeds, n_items = table.shape
     row, column = table.mean(1, keepdims=True), table.mean(0, keepdims=True)
@@ -169,7 +169,7 @@ def test_the_value_does_not_depend_on_the_order_of_seeds(order):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_seeds", [2, 3, 5, 10])
+@pytest.mark.parametrize("n_seeds", [2, 3, 10])
 @pytest.mark.parametrize(
     ("mean", "seed_sd", "n_items"),
     [(0.5, 0.0, 100), (0.25, 0.02, 300), (0.9, 0.01, 1000)],
@@ -177,11 +177,11 @@ def test_the_value_does_not_depend_on_the_order_of_seeds(order):
 def test_the_mean_is_covered(n_seeds, mean, seed_sd, n_items):
     rng = np.random.default_rng(11)
     found = []
-    for _ in range(600):
+    for _ in range(500):
         table = probit_scores(
             rng, n_seeds=n_seeds, n_items=n_items, mean=mean, seed_sd=seed_sd
         )[0]
-        found.append(crossed_bootstrap(table, "mean", n_resamples=400, rng=rng))
+        found.append(crossed_bootstrap(table, "mean", n_resamples=300, rng=rng))
 
     covered = coverage([estimate.interval for estimate in found], mean)
     is_told = all("few-seeds" in codes(estimate) for estimate in found)
