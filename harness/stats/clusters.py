@@ -16,7 +16,7 @@ Clusters = Sequence[Any] | npt.NDArray[Any]
 ClusterKind = Literal["miller", "cr0", "cr1"]
 
 CLUSTER_KINDS: dict[ClusterKind, str] = {
-    "miller": "clustered standard error (Miller 2024, equation 4)",
+    "miller": "clustered standard error (Miller 2024)",
     "cr0": "clustered standard error (CR0)",
     "cr1": "clustered standard error (CR1)",
 }
@@ -61,8 +61,8 @@ def clustered_se(
 
     References
     ----------
-    E. Miller, arXiv 2411.00640 (2024), section 2.2. A. C. Cameron, D. L. Miller,
-    J. Human Resources 50 (2015) 317, section II: CR0 and CR1.
+    E. Miller, arXiv 2411.00640 (2024), on clustered questions. A. C. Cameron, D. L.
+    Miller, J. Human Resources 50 (2015) 317: CR0 and CR1.
     """
     scores = np.asarray(scores, dtype=np.float64)
     codes = cluster_codes(clusters, scores.shape[-1])

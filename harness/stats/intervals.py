@@ -216,7 +216,7 @@ def score_interval(
     References
     ----------
     E. Miller, arXiv 2411.00640 (2024), whose clustered interval is 1.96 standard
-    errors. S. Bowyer et al., arXiv 2503.01747 (2025), section 3: Beta posterior.
+    errors. S. Bowyer et al., arXiv 2503.01747 (2025): Beta posterior.
     E. L. Korn, B. I. Graubard, Survey Methodology 24 (1998) 193: effective numbers.
     """
     check_level(confidence_level)
@@ -233,6 +233,8 @@ def score_interval(
     if method == "auto":
         kind = "0 and 1" if chosen == "wilson" else "other values than 0 and 1"
         name = f"{name}, chosen for scores of {kind}"
+    if chosen in ("percentile", "bca"):
+        name = f"{name}; {n_resamples} resamples"
     if codes is not None:
         name = f"{name}; {n_units} clusters"
     se, interval = _by_method(

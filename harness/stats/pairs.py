@@ -218,8 +218,8 @@ def paired_difference(
 
     References
     ----------
-    E. Miller, arXiv 2411.00640 (2024), section 4. T. Tango, Statist. Med. 17 (1998)
-    891, equations 5 to 9. Q. McNemar, Psychometrika 12 (1947) 153; exact as in
+    E. Miller, arXiv 2411.00640 (2024), on paired differences. T. Tango, Statist. Med.
+    17 (1998) 891. Q. McNemar, Psychometrika 12 (1947) 153; exact as in
     M. W. Fagerland, S. Lydersen, P. Laake, BMC Med. Res. Methodol. 13 (2013) 91.
     """
     check_level(confidence_level)
@@ -303,7 +303,7 @@ def tango_interval(
 
     References
     ----------
-    T. Tango, Statist. Med. 17 (1998) 891, equations 5 to 9.
+    T. Tango, Statist. Med. 17 (1998) 891.
     """
     from scipy.special import ndtri
 
@@ -356,7 +356,7 @@ def all_pairs(
 
     References
     ----------
-    E. Miller, arXiv 2411.00640 (2024), section 4.
+    E. Miller, arXiv 2411.00640 (2024), on paired differences.
     """
     from scipy.special import stdtr
 

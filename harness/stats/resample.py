@@ -43,7 +43,7 @@ def bootstrap_means(
     the paired bootstrap of every pair.
 
     Resample r has a random stream of its own and sums are exact: scores that are no
-    whole numbers are taken to a fixed fraction, about ``1e-15 n`` of the series'
+    whole numbers are taken to a fixed fraction, about ``2e-16 n`` of the series'
     largest, so that no order of adding up changes a bit. Means hence depend on `rng`
     alone, not on workers, BLAS threads or machines, and the first 1,000 of 10,000
     resamples are the 1,000 that a shorter run draws.
@@ -194,7 +194,8 @@ def bca_interval(
 
     References
     ----------
-    B. Efron, J. Amer. Statist. Assoc. 82 (1987) 171, equations 2.3 and 7.3.
+    B. Efron, J. Amer. Statist. Assoc. 82 (1987) 171; B. Efron, R. J. Tibshirani (1993),
+    chapter 14.
     """
     from scipy.special import ndtr, ndtri
 

@@ -336,7 +336,7 @@ def test_ten_identical_repeats_leave_the_interval_unchanged(method):
 
 
 def test_repeats_that_differ_narrow_the_interval():
-    """Miller, section 3: var(x) + E var / K. Uniform chances: K = 4 leaves 1/2."""
+    """Miller 2024: var(x) + E var / K. Uniform chances: K = 4 leaves 1/2."""
     scores, _ = designs.of_mixed_difficulty(np.random.default_rng(6), 1, 9_000, 4, 1, 1)
 
     one, four = (score_interval(x).se for x in (scores[0, :, :1], scores[0]))
@@ -366,12 +366,14 @@ def test_auto_says_what_it_chose_and_why():
     binary = score_interval(EIGHT_OF_TEN)
     other = score_interval(EIGHT_OF_TEN / 2)
     clustered = score_interval(EIGHT_OF_TEN, clusters=PASSAGES)
+    drawn = score_interval(EIGHT_OF_TEN, method="bca", n_resamples=300, rng=1)
 
     assert binary.method == (
         "Wilson score interval over items, chosen for scores of 0 and 1"
     )
     assert other.method.startswith("skewness-corrected t interval")
     assert clustered.method.endswith("; 4 clusters")
+    assert drawn.method == "BCa bootstrap; 300 resamples"
 
 
 @pytest.mark.parametrize("n", [2, 10, 100, 299, 1000])

@@ -460,6 +460,44 @@ def test_hall_of_differences_holds_93_to_97_percent(n):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sizes", "p", "correlation"),
+    [
+        ([5] * 60, 0.3, 0.2),
+        ([5] * 200, 0.85, 0.2),
+        ([1, 2, 3, 5, 9, 14] * 30, 0.5, 0.05),
+    ],
+)
+def test_coverage_of_clustered_differences_is_93_to_97_percent(sizes, p, correlation):
+    """Two standard errors of 1,500 data sets aside, most of them without caution."""
+    rng = np.random.default_rng(20240601)
+    first, clusters, better = designs.clustered(rng, 1_500, sizes, p, correlation)
+    second, _, worse = designs.clustered(rng, 1_500, sizes, p - 0.05, correlation)
+    found = [
+        paired_difference(a, b, clusters=clusters).difference
+        for a, b in zip(first, second, strict=True)
+    ]
+
+    assert np.mean([bool(e.cautions) for e in found]) < 0.5
+    low, high = np.array([e.interval for e in found]).T
+    covered = np.mean((low <= better - worse) & (better - worse <= high))
+    assert 0.917 <= covered <= 0.979
+
+
+@pytest.mark.slow
+def test_where_few_differences_of_repeats_mislead_they_say_so():
+    """6 of 500 items expected to differ, up or down: 86 % instead of 95."""
+    rng = np.random.default_rng(20240601)
+    differs = rng.random((1_000, 500)) < 6 / 500
+    d = differs * rng.choice([-1, -1 / 3, 1 / 3, 1], (1_000, 500))
+    found = [paired_difference(row, 0 * row).difference for row in d]
+
+    low, high = np.array([e.interval for e in found]).T
+    assert np.mean((low <= 0) & (high >= 0)) < 0.9
+    assert all(e.cautions for e in found)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("n_better", [1, 4])
 def test_mcnemar_is_wrong_at_most_as_often_as_it_says(n_better):
     rng = np.random.default_rng(20240601)
