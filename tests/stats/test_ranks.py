@@ -349,12 +349,14 @@ def test_what_has_no_monotonicity_has_no_interval():
     assert codes(found) == ["constant-over-steps"]
 
 
-def test_few_steps_and_few_reversals_are_told():
+def test_few_steps_reversals_or_items_are_told():
     few = monotonicity_interval(cells_of(shape=(3, 4, 200)), n_splits=50)
     rising = monotonicity_interval(cells_of("rising", (1, 10, 3000)), n_splits=50)
+    short = monotonicity_interval(cells_of("chance", (1, 10, 99)), n_splits=50)
 
     assert "few-steps" in codes(few)
     assert codes(rising) == ["few-reversals"]
+    assert codes(short) == ["few-items"]
 
 
 @pytest.mark.slow
