@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -37,6 +38,14 @@ if TYPE_CHECKING:
     from harness.stats.tables import Kind, Respondents, ScoreTable
 
 
+class By(StrEnum):
+    """What a line of the variance table is."""
+
+    task = "task"
+    step = "step"
+    seed = "seed"
+
+
 @app.command(
     rich_help_panel=ANALYSE, epilog="Example: evalvar status results/quickstart"
 )
@@ -64,20 +73,35 @@ def variance(
     ddof: DdofOption = 1,
     confidence: ConfidenceOption = 0.95,
     monotonicity: MonotonicityOption = "tau-b",
+    by: Annotated[
+        By, typer.Option("--by", help="A line for each task, or for each part of it.")
+    ] = By.task,
+    entropy: EntropyOption = 0,
     format_: FormatOption = TableFormat.table,
     json_: Json = False,
 ) -> None:
     """Say how much of each benchmark's score is noise."""
+    from harness.report.sheets.breakdown import seed_sheet, step_sheet
     from harness.report.sheets.variance import variance_sheet
+    from harness.stats.breakdown import by_seed, by_step
     from harness.stats.variance import variance_table
 
+    method = cast("RankMethod", monotonicity)
     rows = variance_table(
         _tables(store, model, task, formulation, metric, continuous),
         ddof=ddof,
         confidence_level=confidence,
-        rank_method=cast("RankMethod", monotonicity),
+        rank_method=method,
+        entropy=entropy,
     )
-    _show("variance", rows, [variance_sheet(rows)], format_, json_)
+    if by is By.step:
+        steps = by_step(rows, ddof=ddof, confidence_level=confidence)
+        _show("variance-by-step", steps, [step_sheet(steps)], format_, json_)
+    elif by is By.seed:
+        seeds = by_seed(rows, rank_method=method)
+        _show("variance-by-seed", seeds, [seed_sheet(seeds)], format_, json_)
+    else:
+        _show("variance", rows, [variance_sheet(rows)], format_, json_)
 
 
 @app.command(rich_help_panel=ANALYSE, epilog="Example: evalvar snr results/quickstart")

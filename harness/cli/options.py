@@ -47,7 +47,9 @@ ConfidenceOption = Annotated[
 ]
 MonotonicityOption = Annotated[
     str,
-    typer.Option("--monotonicity", help="Rank correlation: tau-b, tau-a or spearman."),
+    typer.Option(
+        "--monotonicity", help="Rank correlation: tau-b, tau-a, spearman or sign."
+    ),
 ]
 
 
