@@ -13,12 +13,13 @@ import numpy.typing as npt
 from harness.errors import DesignError
 from harness.frames import CONDITION
 from harness.stats.components import seed_components
-from harness.stats.estimate import Caution, Estimate, Interval, undefined
+from harness.stats.estimate import Caution, Estimate, undefined
 from harness.stats.intervals import (
     HALL,
     WILSON,
     is_binary,
     mean_intervals,
+    score_interval,
     standard_error,
 )
 from harness.stats.ranks import RankMethod, monotonicity, monotonicity_interval
@@ -398,20 +399,9 @@ def _metric_variance(
 def _mean_estimate(
     items: Floats, confidence_level: float, bounds: tuple[float, float]
 ) -> Estimate:
-    low, high = mean_intervals(items, confidence_level=confidence_level, bounds=bounds)
-    n = len(items)
-    cautions = _width_cautions(np.isnan(low), n)
-    method = WILSON if is_binary(items) else HALL
-    return Estimate(
-        quantity="mean",
-        value=float(items.mean()),
-        se=float(items.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan,
-        interval=Interval(float(low), float(high)),
-        confidence_level=confidence_level,
-        n=n,
-        method=f"mean over seeds at the last checkpoint; {method}",
-        cautions=cautions,
-    )
+    found = score_interval(items, confidence_level=confidence_level, bounds=bounds)
+    method = f"mean over seeds at the last checkpoint; {found.method}"
+    return replace(found, quantity="mean", method=method)
 
 
 def _seed_split(
