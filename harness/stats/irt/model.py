@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.stats.estimate import Caution
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 ModelName = Literal["rasch", "1pl", "2pl", "3pl"]
@@ -62,8 +65,9 @@ class IrtFit:
         The items that could be fitted.
     discrimination_se, difficulty_se, guessing_se : ndarray, shape (n_items,)
         Standard errors; ``nan`` where a parameter is fixed or has none.
-    ability, ability_se : ndarray, shape (n_respondents,)
-        Of each respondent, under the fitted items; EAP for marginal fits.
+    ability, ability_se : ndarray, one for each row of the responses
+        Of each respondent, under the fitted items: mean and SD of the posterior, or
+        its mode for a joint fit; ``nan`` for one who answered none of them.
     log_likelihood : float
         Marginal log-likelihood of the responses at the estimates, natural log;
         ``nan`` for a joint fit, which has none.
@@ -72,6 +76,10 @@ class IrtFit:
         finite difficulty, are counted here, and are in no array.
     method : str
         How it was fitted, in the words the report prints.
+    n_respondents, n_independent : int
+        Those who answered, and how many of them count as independent.
+    ability_sd_se : float
+        Standard error of the abilities' SD; ``nan`` where the model fixes it at 1.
     """
 
     items: ItemModel
@@ -86,6 +94,8 @@ class IrtFit:
     dropped: tuple[str, ...]
     method: str
     cautions: tuple[Caution, ...] = ()
+    n_independent: int | None = None
+    ability_sd_se: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
@@ -104,15 +114,34 @@ class IrtFit:
             "model": items.model,
             "method": self.method,
             "n_respondents": self.n_respondents,
+            "n_independent": self.n_independent,
             "n_items": len(items.item_ids),
             "n_iterations": self.n_iterations,
             "log_likelihood": _plain(self.log_likelihood),
             "ability_sd": items.ability_sd,
+            "ability_sd_se": _plain(self.ability_sd_se),
             "item_ids": list(items.item_ids),
             **{k: [_plain(v) for v in array.tolist()] for k, array in arrays.items()},
             "dropped": list(self.dropped),
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one tidy row for each item: its parameters and their errors."""
+        import pandas as pd
+
+        items = self.items
+        return pd.DataFrame(
+            {
+                "item_id": list(items.item_ids),
+                "discrimination": items.discrimination,
+                "discrimination_se": self.discrimination_se,
+                "difficulty": items.difficulty,
+                "difficulty_se": self.difficulty_se,
+                "guessing": items.guessing,
+                "guessing_se": self.guessing_se,
+            }
+        )
 
 
 def _plain(value: float) -> float | None:

@@ -1,0 +1,205 @@
+"""How sure are the items? Standard errors from the observed information."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.stats.irt.likelihood import (
+    FARTHEST,
+    Answers,
+    Curves,
+    Grid,
+    expect,
+    grid_for,
+    settle,
+)
+from harness.stats.irt.marginal import GUESS_WEIGHT, Kind
+
+Floats = npt.NDArray[np.float64]
+
+FEW_ITEMS = 100
+"""Up to so many items the information is that of all parameters at once. Beyond,
+items hold each other only by the location and scale of the abilities."""
+
+STEP = 1e-5
+"""Of a parameter, in which its score is differenced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Covariance:
+    """Sampling variances of each item's parameters, and that of slope and intercept.
+
+    `guess` is ``nan`` where the model has none.
+    """
+
+    slope: Floats
+    intercept: Floats
+    both: Floats
+    guess: Floats
+
+    def of_difficulty(self, curves: Curves) -> Floats:
+        """Return the variance of ``-intercept / slope``, to first order."""
+        b = -curves.intercept / curves.slope
+        total = self.intercept + 2 * b * self.both + b**2 * self.slope
+        return np.asarray(total / curves.slope**2)
+
+
+def covariance(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
+    """Return the inverse of the observed information, item by item.
+
+    Up to `FEW_ITEMS` items it is exact: minus the second derivative of the marginal
+    log-likelihood (and of the log priors, where there are any), by differences of its
+    score. With more items, abilities are known but for location and scale: the
+    variance is that of a regression on known abilities, plus that of the mean and SD
+    of N respondents, ``1 / N`` and ``1 / (2 N)``, on which all items hang.
+    """
+    if len(curves.slope) <= FEW_ITEMS:
+        return _exact(answers, curves, kind)
+    return _by_item(answers, curves, kind)
+
+
+def _exact(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
+    grid = grid_for(curves, -FARTHEST, FARTHEST)
+    n = len(curves.slope)
+    slopes = curves.slope[:1] if kind.common_slope else curves.slope
+    guess = (
+        np.empty(0)
+        if curves.guess is None
+        else np.log(curves.guess / (1 - curves.guess))
+    )
+    here = np.concatenate([slopes, curves.intercept, guess])
+    n_slopes = len(slopes)
+    at_here = _score(here, answers, kind, grid, n)
+    information = np.empty((len(here), len(here)))
+    for k in range(len(here)):
+        there = here.copy()
+        there[k] += STEP
+        information[k] = (at_here - _score(there, answers, kind, grid, n)) / STEP
+    information = (information + information.T) / 2
+    priors = np.zeros(len(here))
+    if kind.shrinkage is not None:
+        of_slopes, of_intercepts = _prior_precision(curves, kind)
+        priors[:n_slopes] = of_slopes
+        priors[n_slopes : n_slopes + n] = of_intercepts
+    information += np.diag(priors)
+    inverse = np.linalg.pinv(information, hermitian=True)
+    variance = np.diag(inverse).copy()
+    rows = np.zeros(n, dtype=int) if kind.common_slope else np.arange(n)
+    columns = n_slopes + np.arange(n)
+    if curves.guess is None:
+        of_guess = np.full(n, np.nan)
+    else:
+        width = curves.guess * (1 - curves.guess)
+        of_guess = variance[n_slopes + n :] * width**2
+    return Covariance(
+        slope=variance[rows],
+        intercept=variance[columns],
+        both=inverse[rows, columns],
+        guess=of_guess,
+    )
+
+
+def _score(
+    here: Floats, answers: Answers, kind: Kind, grid: Grid, n_items: int
+) -> Floats:
+    """Return the slope of the log-likelihood, and of the log prior on guessing."""
+    n_slopes = 1 if kind.common_slope else n_items
+    slope = np.broadcast_to(here[:n_slopes], (n_items,))
+    intercept = here[n_slopes : n_slopes + n_items]
+    guess = None
+    if kind.guessing is not None:
+        guess = 1 / (1 + np.exp(-here[n_slopes + n_items :]))
+    expected = expect(answers, Curves(slope, intercept, guess), grid)
+    by_slope, by_intercept = expected.score().T
+    if kind.common_slope:
+        by_slope = by_slope.sum(keepdims=True)
+    parts = [by_slope, by_intercept]
+    guessed, ignorant = expected.guessed, expected.ignorant
+    if guess is not None and guessed is not None and ignorant is not None:
+        # On the log-odds scale: right guesses less those expected of the ignorant.
+        parts.append(
+            guessed
+            + GUESS_WEIGHT * (kind.guessing or 0)
+            - (ignorant + GUESS_WEIGHT) * guess
+        )
+    return np.concatenate(parts)
+
+
+def _by_item(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
+    expected = settle(answers, curves)
+    n = len(answers.right)
+    if curves.guess is None:
+        return given_abilities(expected.information(), curves, kind, n)
+    guess = curves.guess[:, None]
+    p = guess + (1 - guess) * expected.knows
+    known = (1 - guess) * expected.knows * expected.slack / p
+    crossed = guess * (1 - guess) * expected.slack / p
+    ignorance = expected.slack / expected.knows
+    own = guess**2 * (1 - guess) * ignorance / p
+    dd, ad, aa = expected.sums(known, 3).T
+    width = curves.guess * (1 - curves.guess)
+    third = np.column_stack(
+        [
+            expected.sums(crossed, 2)[:, ::-1],
+            expected.sums(own, 1)[:, 0] + GUESS_WEIGHT * width,
+        ]
+    )
+    return given_abilities((aa, ad, dd), curves, kind, n, of_guess=third)
+
+
+def given_abilities(
+    information: tuple[Floats, Floats, Floats],
+    curves: Curves,
+    kind: Kind,
+    n_respondents: int,
+    *,
+    of_guess: Floats | None = None,
+) -> Covariance:
+    """Return the covariance of a regression on known abilities, and that of these.
+
+    Parameters
+    ----------
+    information : tuple of ndarray, shape (n_items,)
+        On the slope, on slope and intercept, on the intercept.
+    of_guess : ndarray, shape (n_items, 3), optional
+        On the log-odds of guessing, with slope, with intercept, and alone.
+    """
+    aa, ad, dd = information
+    slope = curves.slope
+    of_slopes, of_intercepts = _prior_precision(curves, kind)
+    aa, dd = aa + of_slopes, dd + of_intercepts
+    guess = np.full(len(slope), np.nan)
+    if kind.common_slope:
+        variance = np.full(len(slope), 1 / (aa - ad**2 / dd).sum())
+        both = -ad / dd * variance
+        intercept = 1 / dd + (ad / dd) ** 2 * variance
+    else:
+        blocks = np.stack([aa, ad, ad, dd], axis=-1).reshape(-1, 2, 2)
+        if of_guess is not None and curves.guess is not None:
+            blocks = np.pad(blocks, ((0, 0), (0, 1), (0, 1)))
+            blocks[:, 2, :] = blocks[:, :, 2] = of_guess
+        inverse = np.linalg.inv(blocks)
+        variance, intercept = inverse[:, 0, 0], inverse[:, 1, 1]
+        both = inverse[:, 0, 1]
+        if of_guess is not None and curves.guess is not None:
+            guess = inverse[:, 2, 2] * (curves.guess * (1 - curves.guess)) ** 2
+    return Covariance(
+        slope=variance + slope**2 / (2 * n_respondents),
+        intercept=intercept + slope**2 / n_respondents,
+        both=both,
+        guess=guess,
+    )
+
+
+def _prior_precision(curves: Curves, kind: Kind) -> tuple[float, float]:
+    """Return those of slopes and intercepts; the priors' means are taken as known."""
+    if kind.shrinkage is None:
+        return 0.0, 0.0
+    _, of_intercepts = kind.shrinkage.of_intercepts(curves.intercept)
+    if kind.common_slope:
+        return 0.0, of_intercepts
+    _, of_slopes = kind.shrinkage.of_slopes(curves.slope)
+    return of_slopes, of_intercepts
