@@ -37,6 +37,7 @@ ErrorCode = Literal[
     "hub-unreachable",
     "items-differ",
     "logprobs-not-finite",
+    "metrics-differ",
     "missing-clusters",
     "missing-columns",
     "missing-scores",

@@ -1,0 +1,1 @@
+"""Small subsets: how few items stand for all, and on models never seen?"""
