@@ -19,10 +19,12 @@ from harness.cli.options import (
     MetricOption,
     ModelOption,
     MonotonicityOption,
+    StepsOption,
     StorePath,
     TableFormat,
     TaskOption,
     counts,
+    step_range,
 )
 from harness.cli.streams import nothing_stored, open_store, print_json
 from harness.errors import InputError
@@ -68,6 +70,7 @@ def variance(
     model: ModelOption = None,
     task: TaskOption = None,
     formulation: FormulationOption = None,
+    steps: StepsOption = None,
     metric: MetricOption = None,
     continuous: ContinuousOption = None,
     ddof: DdofOption = 1,
@@ -88,15 +91,15 @@ def variance(
 
     method = cast("RankMethod", monotonicity)
     rows = variance_table(
-        _tables(store, model, task, formulation, metric, continuous),
+        _tables(store, model, task, formulation, steps, metric, continuous),
         ddof=ddof,
         confidence_level=confidence,
         rank_method=method,
         entropy=entropy,
     )
     if by is By.step:
-        steps = by_step(rows, ddof=ddof, confidence_level=confidence)
-        _show("variance-by-step", steps, [step_sheet(steps)], format_, json_)
+        points = by_step(rows, ddof=ddof, confidence_level=confidence)
+        _show("variance-by-step", points, [step_sheet(points)], format_, json_)
     elif by is By.seed:
         seeds = by_seed(rows, rank_method=method)
         _show("variance-by-seed", seeds, [seed_sheet(seeds)], format_, json_)
@@ -110,6 +113,7 @@ def snr(
     model: ModelOption = None,
     task: TaskOption = None,
     formulation: FormulationOption = None,
+    steps: StepsOption = None,
     metric: MetricOption = None,
     is_continuous: Annotated[
         bool, typer.Option("--continuous", help="Each task's continuous metric.")
@@ -147,7 +151,7 @@ def snr(
         "confidence_level": confidence,
         "entropy": entropy,
     }
-    people = _people(store, model, task, formulation, metric, kind)
+    people = _people(store, model, task, formulation, steps, metric, kind)
     rows = signal_table(people, larger=_pairs(larger or []), **options)
     chosen = best_tasks(rows, **options) if best else None
     _show("snr", rows, [signal_sheet(rows, chosen)], format_, json_)
@@ -162,6 +166,7 @@ def items(
     model: ModelOption = None,
     task: TaskOption = None,
     formulation: FormulationOption = None,
+    steps: StepsOption = None,
     metric: MetricOption = None,
     limit: Annotated[
         int, typer.Option(min=1, help="Items shown where one task is asked for.")
@@ -179,7 +184,7 @@ def items(
     from harness.stats.item_table import item_table
 
     rows = item_table(
-        _people(store, model, task, formulation, metric),
+        _people(store, model, task, formulation, steps, metric),
         confidence_level=confidence,
         share=share,
         entropy=entropy,
@@ -199,6 +204,7 @@ def irt(
     model: ModelOption = None,
     task: TaskOption = None,
     formulation: FormulationOption = None,
+    steps: StepsOption = None,
     metric: MetricOption = None,
     fit: Annotated[
         str, typer.Option(help="Item response model: rasch, 1pl, 2pl or 3pl.")
@@ -215,7 +221,7 @@ def irt(
     from harness.stats.irt_table import irt_table
 
     rows, refused = irt_table(
-        _people(store, model, task, formulation, metric),
+        _people(store, model, task, formulation, steps, metric),
         model=cast("ModelName", fit),
         method=cast("MethodName", method),
         confidence_level=confidence,
@@ -236,6 +242,7 @@ def evaluate(
     model: ModelOption = None,
     task: TaskOption = None,
     formulation: FormulationOption = None,
+    steps: StepsOption = None,
     metric: MetricOption = None,
     sizes: Annotated[
         str, typer.Option(help="Numbers of items, separated by commas.")
@@ -269,7 +276,7 @@ def evaluate(
         names = cast("list[SubsetMethod]", method)
         chosen = {name: METHODS.get(name, ("weighted",)) for name in names}
     rows, refused = subset_table(
-        _people(store, model, task, formulation, metric),
+        _people(store, model, task, formulation, steps, metric),
         counts("--sizes", sizes),
         methods=chosen,
         by_model=by_model,
@@ -287,6 +294,7 @@ def _tables(
     model: str | None,
     task: str | None,
     formulation: str | None,
+    steps: str | None,
     metric: str | None,
     continuous: str | None = None,
 ) -> tuple[ScoreTable, ...]:
@@ -305,6 +313,7 @@ def _tables(
         responses,
         task=task,
         formulation=formulation,
+        steps=step_range(steps),
         discrete=metric,
         continuous=continuous,
     )
@@ -315,6 +324,7 @@ def _people(
     model: str | None,
     task: str | None,
     formulation: str | None,
+    steps: str | None,
     metric: str | None,
     kind: Kind = "discrete",
 ) -> tuple[Respondents, ...]:
@@ -322,7 +332,7 @@ def _people(
     from harness.stats.tables import respondents
 
     first, second = (metric, None) if kind == "discrete" else (None, metric)
-    tables = _tables(store, model, task, formulation, first, second)
+    tables = _tables(store, model, task, formulation, steps, first, second)
     people = respondents(tables, kind=kind)
     if not people:
         raise InputError(

@@ -59,6 +59,12 @@ FormulationOption = Annotated[
     str | None,
     typer.Option("--formulation", help="Only choice, or only cloze."),
 ]
+StepsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--steps", metavar="FIRST:LAST", help="Only these steps; either may be absent."
+    ),
+]
 EntropyOption = Annotated[
     int,
     typer.Option(
@@ -89,4 +95,18 @@ def counts(option: str, words: str) -> list[int]:
         raise InputError(
             f"{option} {words!r} is not numbers separated by commas, such as 20,50,100",
             code="subset-size",
+        ) from None
+
+
+def step_range(words: str | None) -> tuple[int | None, int | None]:
+    """Read FIRST:LAST, either of which may be absent."""
+    first, colon, last = (words or ":").partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return int(first) if first else None, int(last) if last else None
+    except ValueError:
+        raise InputError(
+            f"--steps {words!r} is not FIRST:LAST, such as 1000:5000 or 1000:",
+            code="bad-steps",
         ) from None

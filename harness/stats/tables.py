@@ -197,6 +197,7 @@ def score_tables(
     continuous: str | None = None,
     task: str | None = None,
     formulation: str | None = None,
+    steps: tuple[int | None, int | None] = (None, None),
 ) -> tuple[ScoreTable, ...]:
     """Return a table for each model, condition and settings, in order of their names.
 
@@ -215,6 +216,9 @@ def score_tables(
         ``metric,filter`` as stored.
     task, formulation : str, optional
         Only these rows; which weights count is judged by all `responses`.
+    steps : tuple of int
+        Only from the first to the last of these, both included; ``None`` is no end.
+        With an end, checkpoints that name no step are left out.
 
     Raises
     ------
@@ -233,6 +237,11 @@ def score_tables(
     for name, value in (("task", task), ("formulation", formulation)):
         if value is not None:
             responses = responses[responses[name] == value]
+    first, last = steps
+    if first is not None:
+        responses = responses[(responses["step"] >= first).fillna(False)]
+    if last is not None:
+        responses = responses[(responses["step"] <= last).fillna(False)]
     if len(responses) == 0:
         raise DesignError(
             "there are no responses to summarise; run the suite first",

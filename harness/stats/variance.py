@@ -232,7 +232,8 @@ def variance_frame(rows: Iterable[TaskVariance]) -> pd.DataFrame:
     Columns: ``model``, ``task``, ``formulation``, ``num_fewshot``, ``template``,
     ``generation``, ``settings``, ``n_items``, ``chance``, ``metric_discrete``,
     ``metric_continuous``, ``mean``, ``low``, ``high``, ``seed_sd_last``, ``seed_sd``,
-    ``seed_share``, ``corrected_sd``,
+    ``seed_share``, ``corrected_sd``, ``mean_continuous``,
+    ``seed_sd_last_continuous``, ``seed_sd_continuous``,
     ``item_half_width``, ``item_se_last``, ``snr_discrete``, ``snr_continuous``,
     ``snr_above_chance``, ``monotonicity_discrete``, ``monotonicity_continuous``,
     ``n_seeds``, ``n_checkpoints``, ``cautions`` (codes, separated by spaces). Where no
@@ -260,6 +261,9 @@ _COLUMNS = (
     "corrected_sd",
     "item_half_width",
     "item_se_last",
+    "mean_continuous",
+    "seed_sd_last_continuous",
+    "seed_sd_continuous",
     "snr_discrete",
     "snr_continuous",
     "snr_above_chance",
@@ -511,6 +515,11 @@ def _flat(row: TaskVariance) -> dict[str, Any]:
         "corrected_sd": discrete.corrected_sd.value,
         "item_half_width": discrete.item_half_width.value,
         "item_se_last": discrete.item_se_last.value,
+        "mean_continuous": continuous.mean.value if continuous else math.nan,
+        "seed_sd_last_continuous": (
+            continuous.seed_sd_last.value if continuous else math.nan
+        ),
+        "seed_sd_continuous": continuous.seed_sd.value if continuous else math.nan,
         "snr_discrete": discrete.snr.value,
         "snr_continuous": continuous.snr.value if continuous else math.nan,
         "snr_above_chance": discrete.snr_above_chance.value,

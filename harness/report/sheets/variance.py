@@ -8,6 +8,7 @@ from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
 from harness.report.text import (
     AT_CHANCE,
     UNDEFINED,
+    clean,
     condition_name,
     correlation,
     findings,
@@ -60,16 +61,30 @@ def variance_sheet(rows: Sequence[TaskVariance]) -> Sheet:
         parts=parts,
         label="model",
         notes=notes.texts,
-        remarks=((LEGEND,) if any(map(is_at_chance, rows)) else ())
-        + _share_remark(rows),
+        remarks=_remarks(rows),
         sentences=tuple(findings(rows)),
         frame=lambda: variance_frame(rows),
     )
 
 
-def _share_remark(rows: Sequence[TaskVariance]) -> tuple[str, ...]:
-    values = (row.discrete.seed_share.value for row in rows)
-    return (SHARE,) if any(value == value for value in values) else ()
+def _remarks(rows: Sequence[TaskVariance]) -> tuple[str, ...]:
+    """Explain what the table uses: marks, shares, and which metrics stand behind it."""
+    remarks = [LEGEND] if any(map(is_at_chance, rows)) else []
+    shares = (row.discrete.seed_share.value for row in rows)
+    if any(value == value for value in shares):
+        remarks.append(SHARE)
+    metrics: dict[str, dict[str, None]] = {}
+    for row in rows:
+        second = row.continuous.metric if row.continuous else "no likelihood stored"
+        pair = f"{row.discrete.metric} / {second}"
+        metrics.setdefault(pair, {})[clean(row.task)] = None
+    # Of one pair of metrics there is no telling apart.
+    words = [
+        pair + (f" ({', '.join(tasks)})" if len(metrics) > 1 else "")
+        for pair, tasks in metrics.items()
+    ]
+    remarks.append(f"discrete / continuous metric: {'; '.join(words)}")
+    return tuple(remarks)
 
 
 def _cells(row: TaskVariance, notes: Footnotes) -> tuple[str, ...]:
