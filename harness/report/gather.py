@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,11 @@ import numpy as np
 from harness.errors import DesignError, SchemaError
 from harness.frames import CONDITION, SETTINGS, TRIALS
 from harness.records import Caution
+from harness.stats.formulation_table import (
+    Refused,
+    TaskFormulation,
+    formulation_table,
+)
 from harness.stats.irt_table import TaskIrt, irt_table
 from harness.stats.item_table import TaskItems, item_table
 from harness.stats.ranks import RankMethod
@@ -191,6 +196,12 @@ class ReportData:
     pairs: tuple[tuple[TaskVariance, TaskVariance], ...]
     """(choice, cloze) of the same items and model."""
 
+    comparisons: tuple[TaskFormulation, ...]
+    """Of each pair, by its discrete metric."""
+
+    uncompared: tuple[Refused, ...]
+    """Pairs that cannot be compared, and why."""
+
     signals: tuple[TaskSignal, ...]
     """Discrete metrics first, then continuous ones, by task."""
 
@@ -225,6 +236,7 @@ def gather(
     discrete: str | None = None,
     continuous: str | None = None,
     subset_sizes: Sequence[int] = (),
+    larger: Mapping[str, str] | None = None,
     entropy: int = 0,
 ) -> ReportData:
     """Sum up a store's responses and trials.
@@ -245,6 +257,8 @@ def gather(
     subset_sizes : sequence of int
         Sizes at which subsets of items are judged; none are by default, since it takes
         longer than all the rest.
+    larger : mapping of str to str, optional
+        As `harness.stats.signal_table.signal_table` takes it.
     entropy : int
         Where random draws start; the same number, the same page.
 
@@ -258,6 +272,8 @@ def gather(
     _check_trials(trials)
     table: tuple[TaskVariance, ...] = ()
     analyses = _Analyses()
+    comparisons: tuple[TaskFormulation, ...] = ()
+    uncompared: tuple[Refused, ...] = ()
     if len(responses):
         tables = score_tables(responses, discrete=discrete, continuous=continuous)
         table = variance_table(
@@ -267,7 +283,13 @@ def gather(
             rank_method=rank_method,
             entropy=entropy,
         )
-        analyses = _analyses(tables, confidence_level, subset_sizes, entropy)
+        comparisons, uncompared = formulation_table(
+            tables,
+            ddof=ddof,
+            rank_method=rank_method,
+            confidence_level=confidence_level,
+        )
+        analyses = _analyses(tables, confidence_level, subset_sizes, larger, entropy)
     chosen = _one_attempt_each(trials)
     failed = chosen[chosen["status"] != "done"]
     rows = tuple(
@@ -286,6 +308,8 @@ def gather(
         rows=rows,
         panels=_panels(rows),
         pairs=formulation_pairs(table),
+        comparisons=comparisons,
+        uncompared=uncompared,
         signals=analyses.signals,
         items=analyses.items,
         irt=analyses.irt,
@@ -305,6 +329,7 @@ def _analyses(
     tables: Sequence[ScoreTable],
     confidence_level: float,
     subset_sizes: Sequence[int],
+    larger: Mapping[str, str] | None,
     entropy: int,
 ) -> _Analyses:
     """Analyse what models share, task by task; what a task refuses is kept with it."""
@@ -325,7 +350,10 @@ def _analyses(
     for who in (*people, *respondents(tables, kind="continuous")):
         try:
             signals += signal_table(
-                [who], confidence_level=confidence_level, entropy=entropy
+                [who],
+                larger=larger,
+                confidence_level=confidence_level,
+                entropy=entropy,
             )
         except DesignError as error:
             refuse("signal", who, error)

@@ -15,6 +15,7 @@ from harness.stats.variance import TaskVariance
 
 if TYPE_CHECKING:
     from harness.report.gather import TrendPoint
+    from harness.stats.formulation_table import TaskFormulation
 
 MINUS = "\N{MINUS SIGN}"
 UNDEFINED = "\N{EN DASH}"
@@ -113,6 +114,15 @@ def percent_interval(estimate: Estimate) -> str:
 def correlation_interval(estimate: Estimate) -> str:
     """Return the interval of a correlation in brackets; empty where there is none."""
     return between(*estimate.interval, correlation)
+
+
+def crossing(estimate: Estimate) -> str:
+    """Return the step where curves cross, with its interval; it may have no end."""
+    if math.isnan(estimate.value):
+        return UNDEFINED
+    low, high = estimate.interval
+    end = "open" if math.isinf(high) else f"{high:.0f}"
+    return f"{estimate.value:.0f} [{low:.0f}, {end}]"
 
 
 def duration(seconds: float) -> str:
@@ -361,6 +371,33 @@ def noise_sentences(rows: Sequence[TaskVariance]) -> tuple[str, str, str]:
         "are intervals.",
         f"{snr}{hollow}",
         rank,
+    )
+
+
+def formulation_sentences(rows: Sequence[TaskFormulation]) -> tuple[str, ...]:
+    """Return how choice and cloze differ, a sentence for each pair."""
+    sentences = [_formulation(row) for row in rows]
+    return tuple(_limited(sentences, "formulation pair"))
+
+
+def _formulation(row: TaskFormulation) -> str:
+    found = row.comparison
+    tasks = dict.fromkeys(clean(task) for task in (row.cloze.task, row.choice.task))
+    difference = found.difference
+    low, high = difference.interval
+    if math.isnan(low) or low <= 0 <= high:
+        side = "which need not be a difference"
+    else:
+        side = f"so by {'letter' if low > 0 else 'text'} it scores more"
+    cross = found.crossing
+    if math.isnan(cross.value):
+        ahead = "By letter it does not end ahead"
+    else:
+        ahead = f"By letter it is ahead for good from step {crossing(cross)}"
+    return (
+        f"{clean(row.cloze.model)}, {' against '.join(tasks)}: choice less cloze is "
+        f"{score(difference.value)} {interval(difference)} at the last checkpoint, "
+        f"paired by {count(found.n_items, 'item')}, {side}. {ahead}."
     )
 
 

@@ -266,3 +266,26 @@ def test_a_missing_column_is_named(simulated, drop):
         gather(simulated.responses, simulated.attempts.drop(columns=drop), title="t")
 
     assert caught.value.code == "missing-columns"
+
+
+def test_pairs_are_compared_by_their_tables(zoo):
+    wanted = [(choice.task, cloze.task, choice.model) for choice, cloze in zoo.pairs]
+
+    found = [(c.choice.task, c.cloze.task, c.choice.model) for c in zoo.comparisons]
+    assert found == wanted
+    assert zoo.uncompared == ()
+
+
+def test_larger_models_are_targets_of_decisions(simulated):
+    for model in ("s", "t", "S", "T"):
+        simulated.task("a", model=model, n_items=20, seeds=(0, 1))
+
+    data = gather(
+        simulated.responses,
+        simulated.attempts,
+        title="t",
+        larger={"s": "S", "t": "T"},
+    )
+
+    assert all(signal.models == ("s", "t") for signal in data.signals)
+    assert all(signal.averaging is not None for signal in data.signals)
