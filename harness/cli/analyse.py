@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from harness.stats.irt.fit import MethodName
     from harness.stats.irt.model import ModelName
     from harness.stats.ranks import RankMethod
-    from harness.stats.subsets.choose import SubsetMethod
+    from harness.stats.subsets.quality import Method
     from harness.stats.tables import Kind, Respondents, ScoreTable
 
 
@@ -251,7 +251,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="Only these ways to choose: stratified, anchors-correct, anchors-irt, "
-            "information; random is always beside them."
+            "information, adaptive; random is always beside them."
         ),
     ] = None,
     by_model: Annotated[
@@ -273,7 +273,7 @@ def evaluate(
     chosen = METHODS
     if method:
         # An unknown name is left in, for the statistics to refuse.
-        names = cast("list[SubsetMethod]", method)
+        names = cast("list[Method]", method)
         chosen = {name: METHODS.get(name, ("weighted",)) for name in names}
     rows, refused = subset_table(
         _people(store, model, task, formulation, steps, metric),

@@ -8,10 +8,9 @@ from typing import Any
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
-from harness.stats.subsets.choose import SubsetMethod
 from harness.stats.subsets.estimate import Estimator
 from harness.stats.subsets.evaluate import METHODS, evaluate_subsets
-from harness.stats.subsets.quality import SubsetEvaluation
+from harness.stats.subsets.quality import Method, SubsetEvaluation
 from harness.stats.tables import Respondents
 from harness.streams import stream
 
@@ -38,7 +37,7 @@ def subset_table(
     people: Iterable[Respondents],
     sizes: Sequence[int],
     *,
-    methods: Mapping[SubsetMethod, Sequence[Estimator]] = METHODS,
+    methods: Mapping[Method, Sequence[Estimator]] = METHODS,
     by_model: bool = False,
     n_draws: int = 200,
     confidence_level: float = 0.95,

@@ -9,9 +9,11 @@ from scipy.stats import kendalltau
 from stats.subset_designs import training_runs
 
 from harness.errors import DesignError
+from harness.stats.adaptive import adaptive_test
 from harness.stats.intervals import mean_intervals
 from harness.stats.ranks import monotonicity
 from harness.stats.series import seed_sd
+from harness.stats.subsets.calibrate import calibrate
 from harness.stats.subsets.evaluate import METHODS, evaluate_subsets
 from harness.stats.subsets.held_out import HeldOut
 from harness.stats.subsets.quality import MEASURES
@@ -97,7 +99,7 @@ def test_rows_are_all_pairs_at_all_sizes(evaluation):
         *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")),
         *("beats_random", "cautions"),
     ]
-    assert frame["share"].tolist()[1::7] == [0.05, 0.2]
+    assert frame["share"].tolist()[1 :: len(pairs)] == [0.05, 0.2]
     assert set(frame.loc[frame["n_draws"] == 200, "method"]) == {"random", "stratified"}
     text = json.dumps(evaluation.to_dict(), allow_nan=False)
     assert len(json.loads(text)["rows"]) == len(frame)
@@ -378,3 +380,49 @@ def test_what_cannot_be_used_is_refused(runs, options, code):
         evaluate_subsets(scores, **{"sizes": [20], "methods": DRAWN, **who, **options})
 
     assert caught.value.code == code
+
+
+def test_adaptive_tests_are_replayed_on_those_held_out(runs):
+    """By hand, for one fold: observed answers, and expected ones of the rest."""
+    scores, who = runs
+    methods = {"adaptive": ("p-irt",)}
+    found = evaluate_subsets(
+        scores, [15], **who, groups=who["models"], methods=methods, rng=1, **QUICK
+    )
+    quality = row(found, "adaptive", "p-irt", 15)
+    out = np.flatnonzero(found.fold == 0)
+    known = found.fold != 0
+
+    model = calibrate(scores[known], groups=found.groups[known].tolist())
+    test = adaptive_test(model.items, scores[out], max_items=15)
+    for place, respondent in enumerate(out):
+        expected = model.items.probabilities(test.ability[[place], -1])[0]
+        asked = test.item[place]
+        expected[asked] = scores[respondent, asked]
+        assert quality.values[0, respondent] == pytest.approx(expected.mean())
+    assert quality.n_draws == 1
+
+
+def test_where_items_have_structure_adaptive_tests_beat_random_items():
+    scores, who = training_runs(
+        60, 1, 1, 300, rng=np.random.default_rng(8), steepness=2.5
+    )
+
+    found = evaluate_subsets(
+        scores, [15], **who, methods={"adaptive": ("p-irt",)}, rng=1, **QUICK
+    )
+
+    adaptive = row(found, "adaptive", "p-irt", 15)
+    assert adaptive.beats_random > 0.9
+    assert adaptive.mae.value < row(found, "random", n_items=15).mae.value
+    assert adaptive.coverage.value > 0.6
+
+
+def test_adaptive_tests_need_a_calibration(codes):
+    scores, who = training_runs(3, 1, 1, 40, rng=np.random.default_rng(2))
+
+    found = evaluate_subsets(
+        scores, [10], **who, methods={"adaptive": ("p-irt",)}, rng=1, **QUICK
+    )
+
+    assert codes(row(found, "adaptive", "p-irt", 10).mae) == ["too-few-respondents"]

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DesignError
+from harness.stats.adaptive import adaptive_test
 from harness.stats.estimate import UNDEFINED, Caution, Estimate, Interval, undefined
 from harness.stats.intervals import HALL, check_level, mean_intervals
+from harness.stats.irt.information import blocks
 from harness.stats.subsets.calibrate import Calibration, calibrate
 from harness.stats.subsets.choose import (
     RNGLike,
@@ -25,16 +27,22 @@ from harness.stats.subsets.choose import (
 )
 from harness.stats.subsets.estimate import Estimator, estimate_full
 from harness.stats.subsets.held_out import FEW_GROUPS, HeldOut
-from harness.stats.subsets.quality import MEASURES, SubsetEvaluation, SubsetQuality
+from harness.stats.subsets.quality import (
+    MEASURES,
+    Method,
+    SubsetEvaluation,
+    SubsetQuality,
+)
 
 Floats = npt.NDArray[np.float64]
 
-METHODS: dict[SubsetMethod, tuple[Estimator, ...]] = {
+METHODS: dict[Method, tuple[Estimator, ...]] = {
     "random": ("weighted",),
     "stratified": ("weighted",),
     "anchors-correct": ("weighted",),
     "anchors-irt": ("weighted", "p-irt", "gp-irt"),
     "information": ("p-irt",),
+    "adaptive": ("p-irt",),
 }
 """What is compared where the caller does not say; ``random`` is the control."""
 
@@ -82,7 +90,7 @@ def evaluate_subsets(
     train_seeds: Sequence[int | None],
     steps: Sequence[int | None],
     groups: Sequence[Hashable] | None = None,
-    methods: Mapping[SubsetMethod, Sequence[Estimator]] = METHODS,
+    methods: Mapping[Method, Sequence[Estimator]] = METHODS,
     strata: Sequence[str] | None = None,
     n_draws: int = 200,
     confidence_level: float = 0.95,
@@ -109,8 +117,9 @@ def evaluate_subsets(
         training run, a model and a training seed. `models` as groups is stricter: no
         seed of a model helps to choose the items that another seed is judged by.
     methods : mapping of method to estimators, optional
-        See `choose_subset` and `estimate_full`. ``random``, with its plain mean, is
-        added where it is not among them.
+        See `choose_subset` and `estimate_full`; and ``adaptive``, by which each
+        respondent is asked items of its own, see `adaptive_test`. ``random``, with its
+        plain mean, is added where it is not among them.
     strata : sequence of str, optional
         A label for each item, such as its subtask, for ``stratified``.
     n_draws : int
@@ -168,7 +177,7 @@ def evaluate_subsets(
         confidence_level=confidence_level,
         entropy=entropy,
     )
-    asked: dict[SubsetMethod, Sequence[Estimator]] = {"random": ("weighted",)}
+    asked: dict[Method, Sequence[Estimator]] = {"random": ("weighted",)}
     asked |= methods
     pairs = [(method, e) for method, each in asked.items() for e in each]
     calibrations = None
@@ -239,8 +248,12 @@ def _left_out(is_shared: npt.NDArray[np.bool_]) -> tuple[Caution, ...]:
     return (Caution("items-not-shared", text),)
 
 
-def _needs_model(method: SubsetMethod, estimator: Estimator) -> bool:
-    return estimator != "weighted" or method in ("anchors-irt", "information")
+def _needs_model(method: Method, estimator: Estimator) -> bool:
+    return estimator != "weighted" or method in (
+        "anchors-irt",
+        "information",
+        "adaptive",
+    )
 
 
 def _calibrations(design: _Design) -> list[Calibration] | DesignError:
@@ -263,7 +276,7 @@ def _first_of_each(calibrations: list[Calibration]) -> tuple[Caution, ...]:
 
 def _rows(
     design: _Design,
-    asked: Mapping[SubsetMethod, Sequence[Estimator]],
+    asked: Mapping[Method, Sequence[Estimator]],
     size: int,
     calibrations: list[Calibration] | DesignError | None,
 ) -> Iterator[SubsetQuality]:
@@ -276,7 +289,11 @@ def _rows(
         models = calibrations
     for method, estimators in asked.items():
         usable = [e for e in estimators if not (failure and _needs_model(method, e))]
-        found = _estimates(design, method, usable, size, models) if usable else {}
+        found = {}
+        if usable and method == "adaptive":
+            found = _adaptive_estimates(design, usable, size, models or [])
+        elif usable and method != "adaptive":
+            found = _estimates(design, method, usable, size, models)
         for estimator in estimators:
             draws, every = found.get(estimator) or _no_estimates(design)
             why = WHY_UNDEFINED
@@ -355,6 +372,42 @@ def _estimates(
     return {e: (held[e], every[e]) for e in estimators}
 
 
+def _adaptive_estimates(
+    design: _Design,
+    estimators: Sequence[Estimator],
+    size: int,
+    calibrations: Sequence[Calibration],
+) -> dict[Estimator, tuple[Floats, Floats]]:
+    """Return what `_estimates` does, of adaptive tests; every estimator is p-irt."""
+    every = np.stack([_adaptive(design, model, size) for model in calibrations], axis=1)
+    held = np.take_along_axis(every, design.who.fold[None, None], axis=1)[:, 0]
+    return dict.fromkeys(estimators, (held[None], every))
+
+
+def _adaptive(design: _Design, model: Calibration, size: int) -> Floats:
+    """Return value, low and high of everyone, each asked items of their own choice.
+
+    The estimate is p-irt's: what was answered, and what the last ability is expected
+    to get right of the rest. Its error is the test's, and the model's on others.
+    """
+    from scipy.special import ndtri
+
+    table, n_items = design.table, design.table.shape[1]
+    test = adaptive_test(model.items, model.binary(table), max_items=size)
+    values = np.empty(len(table))
+    for rows in blocks(len(table), n_items):
+        expected = model.items.probabilities(test.ability[rows, -1])
+        asked = test.item[rows]
+        answers = np.take_along_axis(table[rows], asked, axis=1)
+        np.put_along_axis(expected, asked, answers, axis=1)
+        values[rows] = expected.mean(1)
+    misfit = (1 - size / n_items) * model.validation_error * math.sqrt(math.pi / 2)
+    half_width = ndtri(0.5 + design.confidence_level / 2) * np.hypot(
+        test.score_se, np.nan_to_num(misfit)
+    )
+    return np.stack([values, values - half_width, values + half_width])
+
+
 def _measures(
     design: _Design, values: Floats, low: Floats, high: Floats
 ) -> list[float]:
@@ -392,7 +445,7 @@ def _errors(values: Floats, full: Floats) -> Floats:
 
 def _quality(
     design: _Design,
-    method: SubsetMethod | Literal["full"],
+    method: Method | Literal["full"],
     estimator: Estimator,
     size: int,
     draws: Floats,

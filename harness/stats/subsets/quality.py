@@ -32,6 +32,10 @@ MEASURES = (
 """What is told of each method, estimator and size, in the order of the table."""
 
 
+Method = SubsetMethod | Literal["adaptive"]
+"""A way to choose items once for all, or for each respondent in turn."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SubsetQuality:
     """How well one way to choose, and to estimate, does at one size.
@@ -43,7 +47,8 @@ class SubsetQuality:
     Attributes
     ----------
     method, estimator : str
-        See `choose_subset` and `estimate_full`; method ``full`` is the reference.
+        See `choose_subset` and `estimate_full`; method ``full`` is the reference,
+        ``adaptive`` that of `adaptive_test`.
     n_items, n_draws : int
         Items in a subset, and subsets drawn.
     bias, mae : Estimate
@@ -71,7 +76,7 @@ class SubsetQuality:
         Estimates and intervals of every respondent, in each fold; of the first draw.
     """
 
-    method: SubsetMethod | Literal["full"]
+    method: Method | Literal["full"]
     estimator: Estimator
     n_items: int
     n_draws: int
