@@ -68,6 +68,8 @@ class IrtFit:
     ability, ability_se : ndarray, one for each row of the responses
         Of each respondent, under the fitted items: mean and SD of the posterior, or
         its mode for a joint fit; ``nan`` for one who answered none of them.
+        The items are taken as known: so the error is that of one respondent among
+        these, not that of their distance from the mean of others.
     log_likelihood : float
         Marginal log-likelihood of the responses at the estimates, natural log;
         ``nan`` for a joint fit, which has none.

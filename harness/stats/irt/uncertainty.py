@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.irt.likelihood import (
-    FARTHEST,
     Answers,
     Curves,
     Grid,
@@ -62,7 +61,8 @@ def covariance(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
 
 
 def _exact(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
-    grid = grid_for(curves, -FARTHEST, FARTHEST)
+    nodes = settle(answers, curves).nodes
+    grid = grid_for(curves, float(nodes[0]), float(nodes[-1]))
     n = len(curves.slope)
     slopes = curves.slope[:1] if kind.common_slope else curves.slope
     guess = (

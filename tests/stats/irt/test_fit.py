@@ -174,7 +174,6 @@ def test_2pl_is_recovered(simulated, n_items, n_respondents, method, of_b, of_th
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["marginal", "joint"])
 def test_2pl_with_missing_responses_is_recovered(simulated, method):
     responses, _, b, theta = simulated(3_000, 300)
@@ -187,7 +186,6 @@ def test_2pl_with_missing_responses_is_recovered(simulated, method):
     assert rmse(found.ability - theta) < 0.06
 
 
-@pytest.mark.slow
 def test_guessing_is_recovered(simulated):
     responses, a, b, _ = simulated(40, 4_000, c=0.2)
     found = fit_irt(responses, model="3pl")
@@ -213,7 +211,6 @@ def test_the_prior_on_guessing_is_where_it_is_said():
     assert quarter.method.startswith("shrunken 3PL by marginal")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_items", "n_respondents", "method"),
     [
@@ -345,6 +342,17 @@ def test_one_steep_item_does_not_turn_the_scale():
     found = fit_irt(responses)
 
     assert (found.items.discrimination > 0).tolist() == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize("method", ["marginal", "joint"])
+def test_more_items_rise_with_ability_than_fall(method):
+    """Though the few steep ones make the sums of right answers."""
+    rng = np.random.default_rng(0)
+    a = np.array([2.5] * 5 + [-0.4] * 7)
+    p = 1 / (1 + np.exp(-a * rng.normal(size=(2_000, 1))))
+    found = fit_irt((rng.random(p.shape) < p) * 1.0, method=method)
+
+    assert found.items.discrimination == pytest.approx(-a, abs=0.6)
 
 
 def test_a_joint_fit_of_few_items_is_told(simulated, codes):

@@ -13,6 +13,7 @@ from harness.stats.irt.likelihood import (
     Answers,
     Curves,
     Grid,
+    better_grid,
     expect,
     grid_for,
     settle,
@@ -130,6 +131,27 @@ def test_a_grid_follows_respondents_who_are_far_out():
     assert 4.5 < found.ability[0] < 7
     assert not found.is_cut[0]
     assert found.nodes[0] > 3  # and follows them only
+
+
+def test_a_grid_that_is_too_coarse_is_refined(drawn):
+    answers = Answers.of(drawn(40, 500))
+    curves = Curves(np.ones(500), np.zeros(500))
+    nodes = np.linspace(-4, 4, 33)
+    coarse = Grid(nodes, -(nodes**2) / 2)
+    better = better_grid(coarse, expect(answers, curves, coarse), curves)
+
+    assert better is not None
+    assert better.step < 1 / math.sqrt(1 + 500 / 4) < coarse.step
+
+
+def test_an_extrapolation_that_loses_is_taken_back(drawn, monkeypatch):
+    answers = Answers.of(drawn(800, 6))
+    fitted = fit_marginal(answers, Kind())
+    monkeypatch.setattr("harness.stats.irt.marginal.LARGEST_LOSS", -math.inf)
+    slow = fit_marginal(answers, Kind())
+
+    assert slow.n_iterations > fitted.n_iterations
+    assert slow.log_likelihood == pytest.approx(fitted.log_likelihood, abs=1e-4)
 
 
 def test_too_many_nodes_are_refused(monkeypatch):
