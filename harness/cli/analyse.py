@@ -26,7 +26,12 @@ from harness.cli.options import (
     counts,
     step_range,
 )
-from harness.cli.streams import nothing_stored, open_store, print_json
+from harness.cli.streams import (
+    nothing_paired,
+    nothing_stored,
+    open_store,
+    print_json,
+)
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,6 +51,7 @@ class By(StrEnum):
     task = "task"
     step = "step"
     seed = "seed"
+    formulation = "formulation"
 
 
 @app.command(
@@ -85,13 +91,25 @@ def variance(
 ) -> None:
     """Say how much of each benchmark's score is noise."""
     from harness.report.sheets.breakdown import seed_sheet, step_sheet
+    from harness.report.sheets.formulation import formulation_sheet
     from harness.report.sheets.variance import variance_sheet
     from harness.stats.breakdown import by_seed, by_step
+    from harness.stats.formulation_table import formulation_table
     from harness.stats.variance import variance_table
 
     method = cast("RankMethod", monotonicity)
+    tables = _tables(store, model, task, formulation, steps, metric, continuous)
+    if by is By.formulation:
+        pairs, unlike = formulation_table(
+            tables, ddof=ddof, confidence_level=confidence, rank_method=method
+        )
+        if not pairs:
+            raise unlike[0][2] if unlike else nothing_paired(store)
+        sheet = formulation_sheet(pairs, unlike)
+        _show("variance-by-formulation", pairs, [sheet], format_, json_)
+        return
     rows = variance_table(
-        _tables(store, model, task, formulation, steps, metric, continuous),
+        tables,
         ddof=ddof,
         confidence_level=confidence,
         rank_method=method,

@@ -32,6 +32,15 @@ def nothing_stored(store: str, *names: str | None) -> InputError:
     )
 
 
+def nothing_paired(store: str) -> InputError:
+    """Return the complaint that no task was asked in both formulations."""
+    return InputError(
+        f"{store}: no model was asked the same items by letter and by text; give a "
+        "task in both formulations in the suite",
+        code="nothing-stored",
+    )
+
+
 @contextlib.contextmanager
 def open_output(path: Path) -> Iterator[Any]:
     """Open a place for a file before the work starts; it appears when it is whole."""
