@@ -121,7 +121,8 @@ def fit_irt(
 
     Cautions: ``constant-items``, ``unanswered-respondents``, ``too-few-for-slopes``,
     ``too-few-for-guessing``, ``shrunken``, ``dependent-respondents``,
-    ``parameters-on-a-bound``, ``not-converged``, ``few-items-for-joint``.
+    ``parameters-on-a-bound``, ``undetermined-items``, ``not-converged``,
+    ``few-items-for-joint``.
 
     References
     ----------
@@ -145,7 +146,8 @@ def fit_irt(
 
     answers = Answers.of(responses[np.ix_(answered, varies)])
     fitted, errors = _fitted(answers, kind, method)
-    cautions += _fit_cautions(names[varies], fitted, method)
+    undetermined = np.isnan(errors.intercept) & ~fitted.held
+    cautions += _fit_cautions(names[varies], fitted, undetermined, method)
     name = NAMES[fitted_model]
     if kind.shrinkage is not None and not kind.common_slope:
         name = f"shrunken {name}"
@@ -346,7 +348,7 @@ def _data_cautions(
 
 
 def _fit_cautions(
-    names: npt.NDArray[np.str_], fitted: Fitted, method: MethodName
+    names: npt.NDArray[np.str_], fitted: Fitted, undetermined: Flags, method: MethodName
 ) -> tuple[Caution, ...]:
     cautions = []
     if fitted.held.any():
@@ -356,6 +358,13 @@ def _fit_cautions(
             f"no standard error: {_first(names[fitted.held])}"
         )
         cautions.append(Caution("parameters-on-a-bound", text))
+    if undetermined.any():
+        text = (
+            f"responses do not determine the parameters of {undetermined.sum()} of "
+            f"{len(names)} items, which have no standard error; more items, or a "
+            "simpler model, would"
+        )
+        cautions.append(Caution("undetermined-items", text))
     if not fitted.converged:
         text = (
             f"still moving after {fitted.n_iterations} passes; more respondents, or a "

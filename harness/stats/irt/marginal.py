@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float64]
 TOLERANCE = 1e-4
 """Converged when a pass moves no parameter by more of its standard error."""
 
-MOST_PASSES = 2_000
+MOST_PASSES = 500
 """Passes before giving up; 5 items take some 50, 14,000 some 30."""
 
 STEEP = 6.0

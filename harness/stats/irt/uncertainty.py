@@ -23,6 +23,10 @@ FEW_ITEMS = 100
 """Up to so many items the information is that of all parameters at once. Beyond,
 items hold each other only by the location and scale of the abilities."""
 
+FLAT = 1e-9
+"""Smallest over largest information of a likelihood that has a single maximum;
+differences leave 1e-10."""
+
 STEP = 1e-5
 """Of a parameter, in which its score is differenced."""
 
@@ -31,7 +35,8 @@ STEP = 1e-5
 class Covariance:
     """Sampling variances of each item's parameters, and that of slope and intercept.
 
-    `guess` is ``nan`` where the model has none.
+    ``nan`` where responses do not determine the parameters together, as those to two
+    items do not determine two slopes; and `guess` where the model has none.
     """
 
     slope: Floats
@@ -85,7 +90,10 @@ def _exact(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
         priors[:n_slopes] = of_slopes
         priors[n_slopes : n_slopes + n] = of_intercepts
     information += np.diag(priors)
-    inverse = np.linalg.pinv(information, hermitian=True)
+    values, vectors = np.linalg.eigh(information)
+    # A direction in which the likelihood is flat leaves no parameter determined.
+    flat = values[0] < FLAT * values[-1]
+    inverse = np.full_like(vectors, np.nan) if flat else (vectors / values) @ vectors.T
     variance = np.diag(inverse).copy()
     rows = np.zeros(n, dtype=int) if kind.common_slope else np.arange(n)
     columns = n_slopes + np.arange(n)

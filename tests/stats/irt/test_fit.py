@@ -328,6 +328,14 @@ def test_a_separating_item_is_held(simulated, codes, method):
     assert np.flatnonzero(np.isnan(found.difficulty_se)).tolist() == [60]
 
 
+def test_two_items_do_not_determine_two_slopes(simulated, codes):
+    """Four parameters, three free counts."""
+    responses = simulated(2, 2_000)[0]
+
+    assert codes(fit_irt(responses)) == ["undetermined-items"]
+    assert codes(fit_irt(responses, model="1pl")) == []
+
+
 def test_a_negative_discrimination_stays_one(simulated):
     responses = simulated(20, 600)[0]
     responses[:, 3] = 1 - responses[:, 3]
