@@ -1,17 +1,25 @@
-"""What do the reference pages say? The command line, suites and tables, in Markdown.
+"""What do the reference pages say? Commands, suites, tables, statistics, cautions.
 
 Called by cog from within the pages; `tox run -e docs` fails when one is out of date.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import typer
 
-from harness import cli, frames
+import harness
+from harness import cli, frames, stats
 from harness.suite import suite_schema
 
 
@@ -141,6 +149,123 @@ def _type(column: frames.Column) -> str:
     )
     text = text.replace("list<item: ", "list<")
     return f"{text}{'' if column.nullable else ', never null'}"
+
+
+def statistics() -> str:
+    """Return each module of the statistics with its question and public names."""
+    modules = pkgutil.walk_packages(stats.__path__, "harness.stats.")
+    lines: list[str] = []
+    for name in sorted(module.name for module in modules if not module.ispkg):
+        module = importlib.import_module(name)
+        lines += [f"## {name}", "", _first_line(module), ""]
+        public = [
+            member
+            for member in vars(module).values()
+            if (inspect.isfunction(member) or inspect.isclass(member))
+            and member.__module__ == name
+            and not member.__name__.startswith("_")
+        ]
+        lines += [f"- {_signature(m)}  \n  {_first_line(m)}" for m in public]
+        lines += [""] if public else []
+    return "\n".join(lines)
+
+
+def _signature(member: Any) -> str:
+    """Return a function with its arguments, or a result with its fields."""
+    if is_dataclass(member):
+        names = ", ".join(f.name for f in fields(member) if not f.name.startswith("_"))
+        return f"`{member.__name__}`: {names}" if names else f"`{member.__name__}`"
+    if inspect.isclass(member):
+        return f"`{member.__name__}`"
+    signature = inspect.signature(member)
+    arguments = [
+        argument.replace(annotation=inspect.Parameter.empty)
+        for argument in signature.parameters.values()
+    ]
+    plain = signature.replace(
+        parameters=arguments, return_annotation=inspect.Signature.empty
+    )
+    return f"`{member.__name__}{plain}`"
+
+
+def _first_line(member: Any) -> str:
+    """Return the first line of a docstring, its code in Markdown's single ticks."""
+    return (inspect.getdoc(member) or "").partition("\n")[0].replace("``", "`")
+
+
+def cautions() -> str:
+    """Return a row for each caution that the code may give, with one of its texts."""
+    root = Path(harness.__file__).parent
+    found: dict[str, tuple[dict[str, None], list[str]]] = {}
+    for path in sorted(root.rglob("*.py")):
+        name = ".".join(path.relative_to(root.parent).with_suffix("").parts)
+        tree = ast.parse(path.read_text("utf-8"))
+        for code, text in _told(tree):
+            modules, texts = found.setdefault(code, ({}, []))
+            modules[f"`{name.removeprefix('harness.')}`"] = None
+            texts += [text] if text else []
+    lines = ["| code | told by | such as |", "|---|---|---|"]
+    for code, (modules, texts) in sorted(found.items()):
+        # The longest says most by itself.
+        example = _cell(max(texts, key=len, default=""))
+        lines.append(f"| `{code}` | {', '.join(modules)} | {example} |")
+    return "\n".join(lines)
+
+
+CODE = re.compile(r"[a-z]+(-[a-z]+)+")
+
+
+def _told(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield code and text of each caution: a call that makes one, or a pair of both."""
+    scopes = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    for node in ast.walk(tree):
+        code, text = _pair(node)
+        if not (isinstance(code, ast.Constant) and text is not None):
+            continue
+        if not (isinstance(code.value, str) and CODE.fullmatch(code.value)):
+            continue
+        around = [s for s in scopes if s.lineno <= node.lineno <= (s.end_lineno or 0)]
+        words = _words(text, [*around[-1:], tree], node.lineno)
+        # Other pairs of words, such as two names of methods, are no cautions.
+        if not isinstance(node, ast.Tuple) or words is None or " " in words:
+            yield code.value, words or ""
+
+
+def _pair(node: ast.AST) -> tuple[ast.expr | None, ast.expr | None]:
+    if isinstance(node, ast.Tuple) and len(node.elts) in (2, 3):
+        return node.elts[0], node.elts[-1]
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        return None, None
+    if node.func.id == "Caution" and len(node.args) == 2:
+        return node.args[0], node.args[1]
+    if node.func.id == "undefined":
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        return given.get("code"), given.get("text")
+    return None, None
+
+
+def _words(text: ast.expr, scopes: list[Any], line: int) -> str | None:
+    """Return a text with … for what is filled in; ``None`` where it is computed."""
+    if isinstance(text, ast.Constant):
+        return str(text.value)
+    if isinstance(text, ast.JoinedStr):
+        parts = [p.value if isinstance(p, ast.Constant) else "…" for p in text.values]
+        return "".join(map(str, parts))
+    if isinstance(text, ast.Name):
+        for scope in scopes:
+            given = [
+                node
+                for node in ast.walk(scope)
+                if isinstance(node, ast.Assign)
+                and node.lineno <= line
+                and any(
+                    isinstance(t, ast.Name) and t.id == text.id for t in node.targets
+                )
+            ]
+            if given:
+                last = max(given, key=lambda node: node.lineno)
+                return _words(last.value, scopes, last.lineno)
+    return None
 
 
 def _cell(text: str | None) -> str:
