@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import plotly.graph_objects as go
@@ -71,12 +71,35 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One of the things that a figure can show, by its menu."""
+
+    label: str
+    y_title: str
+    traces: tuple[dict[str, Any], ...]
+    """What the figure's traces get, one for each, in their order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Menu:
+    """What a figure can show, one at a time."""
+
+    name: str
+    choices: tuple[Choice, ...]
+    names: tuple[str, ...] = ()
+    """What the text of each point begins with; the same in all choices."""
+
+    picks: str = ""
+    """Name of the figure whose choice a point picks, with its number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
     """A figure of the page, with the sentence above it and the table below."""
 
     name: str
     kind: str
-    """``trend`` or ``dots``: what the page's filters do with it."""
+    """``trend``, ``dots``, ``cloud`` or ``menu``: what the page does with it."""
 
     title: str
     sentence: str
@@ -90,6 +113,11 @@ class Drawn:
     rows: tuple[tuple[str, str, str], ...] = ()
     """Label, model and task of each row of dots."""
 
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What the page's script needs of it beside the figure."""
+
+    menu: Menu | None = None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelView:
@@ -102,6 +130,12 @@ class PanelView:
     drawn: tuple[Drawn, ...]
     notes: tuple[str, ...]
     """What is not drawn, and why."""
+
+    formulations: Table | None = None
+    """Choice against cloze, where both were asked."""
+
+    findings: tuple[str, ...] = ()
+    """What that table shows."""
 
 
 def number_cell(value: float, style: Callable[[float], str], reason: str) -> Cell:

@@ -16,6 +16,8 @@ from harness.stats.variance import TaskVariance
 if TYPE_CHECKING:
     from harness.report.gather import TrendPoint
     from harness.stats.formulation_table import TaskFormulation
+    from harness.stats.signal import SignalNoise
+    from harness.stats.subsets.quality import SubsetEvaluation, SubsetQuality
 
 MINUS = "\N{MINUS SIGN}"
 UNDEFINED = "\N{EN DASH}"
@@ -120,9 +122,22 @@ def crossing(estimate: Estimate) -> str:
     """Return the step where curves cross, with its interval; it may have no end."""
     if math.isnan(estimate.value):
         return UNDEFINED
+    return f"{estimate.value:.0f} {crossing_interval(estimate)}"
+
+
+def crossing_interval(estimate: Estimate) -> str:
+    """Return the interval of a step in brackets; it may have no end."""
     low, high = estimate.interval
     end = "open" if math.isinf(high) else f"{high:.0f}"
-    return f"{estimate.value:.0f} [{low:.0f}, {end}]"
+    return f"[{low:.0f}, {end}]"
+
+
+def place(value: float) -> float | None:
+    """Return where a point is drawn: four significant digits, finer than a pixel.
+
+    What is not defined has no place.
+    """
+    return None if math.isnan(value) else float(f"{value:.4g}")
 
 
 def duration(seconds: float) -> str:
@@ -180,8 +195,15 @@ def labels(
     )
 
 
+def task_labels(rows: Sequence[Condition], *, limit: int = sys.maxsize) -> list[str]:
+    """Return short names as `labels` does, of rows that hold all models."""
+    return unique(
+        " · ".join(shortened(part, limit) for part in _parts(row, rows)) for row in rows
+    )
+
+
 def _parts(
-    row: Asked, rows: Sequence[Asked], *, with_formulation: bool = True
+    row: Condition, rows: Sequence[Condition], *, with_formulation: bool = True
 ) -> list[str]:
     """Return the task's name, and what tells its row from others of that task."""
     peers = [other for other in rows if other.task == row.task]
@@ -399,6 +421,73 @@ def _formulation(row: TaskFormulation) -> str:
         f"{score(difference.value)} {interval(difference)} at the last checkpoint, "
         f"paired by {count(found.n_items, 'item')}, {side}. {ahead}."
     )
+
+
+def signal_sentence(names: Sequence[str], rows: Sequence[SignalNoise]) -> str:
+    """Return which task tells models apart best, and where equal models could."""
+    known = [
+        (found.snr.value, name, found)
+        for name, found in zip(names, rows, strict=True)
+        if not math.isnan(found.snr.value)
+    ]
+    if not known:
+        return "No task has a signal and a noise to put in relation."
+    _, name, best = max(known, key=lambda one: one[0])
+    hollow = sum(
+        any(c.code == "signal-within-noise" for c in found.snr.cautions)
+        for _, _, found in known
+    )
+    doubt = (
+        f"In {hollow} of {count(len(known), 'row')} models that are equal could show "
+        "as much, by noise alone."
+        if hollow
+        else "In no row would models that are equal show as much, by noise alone."
+    )
+    return (
+        f"{name} has the highest signal to noise, {ratio(best.snr.value)} "
+        f"{ratio_interval(best.snr)}, of {count(len(known), 'row')}. {doubt}"
+    )
+
+
+def subset_sentence(found: SubsetEvaluation) -> str:
+    """Return how far random and the best other subsets are off, size by size."""
+    rows = [row for row in found.rows if row.method != "full"]
+    chance = [row for row in rows if row.method == "random"]
+    best = [_least_error(rows, row.n_items) for row in chance]
+    n_others = len({(row.method, row.estimator) for row in rows}) - 1
+    told = (
+        f"On runs held out, scores by {_listed([f'{r.n_items:,}' for r in chance])} of "
+        f"{count(found.n_items_total, 'item')} drawn at random are off by "
+        f"{_listed([spread(r.mae.value) for r in chance])} on average."
+    )
+    known = [one for one in best if one]
+    if not known:
+        return told
+    ways = "Of another way" if n_others == 1 else f"The best of {n_others} other ways"
+    return f"{told} {ways}: {'; '.join(known)}."
+
+
+def _least_error(rows: Sequence[SubsetQuality], n_items: int) -> str:
+    others = [
+        row
+        for row in rows
+        if row.n_items == n_items
+        and row.method != "random"
+        and not math.isnan(row.mae.value)
+    ]
+    if not others:
+        return ""
+    best = min(others, key=lambda row: row.mae.value)
+    return (
+        f"at {n_items:,}, {subset_name(best.method, best.estimator)} by "
+        f"{spread(best.mae.value)}, nearer than {percent(best.beats_random)} % of "
+        "random subsets"
+    )
+
+
+def subset_name(method: str, estimator: str) -> str:
+    """Return how a subset is chosen and read; the plain mean goes without saying."""
+    return method if estimator == "weighted" else f"{method}, {estimator}"
 
 
 def shown_cautions(row: TaskVariance) -> tuple[Caution, ...]:

@@ -2,11 +2,14 @@
 
 import datetime
 import math
+import os
+import shutil
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from report.browsing import READY, Seen
 
 from harness.frames import JOINED, TRIALS
 
@@ -230,6 +233,12 @@ def simulated():
 
 
 @pytest.fixture(scope="session")
+def simulated_store():
+    """Return the maker of empty simulated stores."""
+    return Simulated
+
+
+@pytest.fixture(scope="session")
 def zoo():
     """Return what a report of the whole zoo shows."""
     return make_zoo().data()
@@ -251,3 +260,58 @@ def little():
 def nothing():
     """Return what a report shows of a store where every trial failed."""
     return Simulated().fail("zoo_broken", steps=(10, 20)).data()
+
+
+def _lacking(reason):
+    if os.environ.get("HARNESS_REQUIRE_ALL") == "1":
+        pytest.fail(f"{reason}, and HARNESS_REQUIRE_ALL is set")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        _lacking("playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        _lacking("there is no chromium on the path; apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Return an opener of pages by file://, without a network, watched."""
+    contexts = []
+
+    def open_page(html, *, ready=True, query="", **options):
+        path = tmp_path / "report.html"
+        path.write_text(html, encoding="utf-8")
+        context = browser.new_context(offline=True, **options)
+        contexts.append(context)
+        page, seen = context.new_page(), Seen()
+        page.on("console", lambda message: seen.console.append(message.text))
+        page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        page.on("request", lambda request: seen.requests.append(request.url))
+        page.on("requestfailed", lambda request: seen.failures.append(request.url))
+        page.goto(path.as_uri() + query)
+        if ready:
+            page.wait_for_selector(READY, timeout=20_000)
+        return page, seen
+
+    yield open_page
+    for context in contexts:
+        context.close()

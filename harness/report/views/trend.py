@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from harness.frames import CONDITION
 from harness.report import text
 from harness.report.cells import (
     Cell,
@@ -11,12 +13,15 @@ from harness.report.cells import (
     Line,
     PanelView,
     Table,
+    estimate_cell,
     number_cell,
     row_badges,
 )
 from harness.report.figures.style import Looks, styles
 from harness.report.figures.trend import curve_groups, trend_figure
 from harness.report.gather import ReportData, Row
+from harness.stats.formulation_table import TaskFormulation
+from harness.stats.tables import Asked
 
 KINDS = ("discrete", "continuous")
 
@@ -27,11 +32,13 @@ def panel_views(data: ReportData) -> list[PanelView]:
     views: list[PanelView] = []
     for panel in data.panels:
         for group in curve_groups(panel):
-            views.append(_panel_view(group, look, f"trend-{len(views)}"))
+            views.append(_panel_view(group, look, f"trend-{len(views)}", data))
     return views
 
 
-def _panel_view(rows: Sequence[Row], look: Looks, name: str) -> PanelView:
+def _panel_view(
+    rows: Sequence[Row], look: Looks, name: str, data: ReportData
+) -> PanelView:
     tasks = tuple(dict.fromkeys(row.variance.task for row in rows))
     models = tuple(dict.fromkeys(row.variance.model for row in rows))
     title = " and ".join(text.clean(task) for task in tasks)
@@ -61,6 +68,13 @@ def _panel_view(rows: Sequence[Row], look: Looks, name: str) -> PanelView:
                 table=_trend_table(some, kind, title),
             )
         )
+    own = {_key(row.variance) for row in rows}
+    compared = [one for one in data.comparisons if _key(one.cloze) in own]
+    notes += [
+        f"{text.clean(choice.model)}: choice and cloze cannot be compared, {reason}."
+        for choice, cloze, reason in data.uncompared
+        if _key(cloze) in own
+    ]
     return PanelView(
         title=title,
         tasks=tasks,
@@ -68,6 +82,73 @@ def _panel_view(rows: Sequence[Row], look: Looks, name: str) -> PanelView:
         badges=tuple(dict.fromkeys(b for row in rows for b in row_badges(row))),
         drawn=tuple(drawn),
         notes=tuple(notes),
+        formulations=_formulation_table(compared, title) if compared else None,
+        findings=text.formulation_sentences(compared),
+    )
+
+
+def _key(row: Asked) -> tuple[Any, ...]:
+    return row.model, *(getattr(row, name) for name in CONDITION), row.settings
+
+
+def _formulation_table(rows: Sequence[TaskFormulation], title: str) -> Table:
+    lines = []
+    for row in rows:
+        found = row.comparison
+        pair = found.choice, found.cloze
+        lines.append(
+            Line(
+                cells=(
+                    Cell(text=text.clean(row.cloze.model)),
+                    Cell(text=row.metric),
+                    Cell(text=f"{found.n_items:,}", value=found.n_items),
+                    *(estimate_cell(p.mean, text.score, text.interval) for p in pair),
+                    estimate_cell(found.difference, text.score, text.interval),
+                    estimate_cell(
+                        found.crossing, lambda v: f"{v:.0f}", text.crossing_interval
+                    ),
+                    *(
+                        estimate_cell(p.seed_sd, text.spread, text.spread_interval)
+                        for p in pair
+                    ),
+                    *(
+                        estimate_cell(p.snr, text.ratio, text.ratio_interval)
+                        for p in pair
+                    ),
+                    *(
+                        estimate_cell(
+                            p.monotonicity, text.correlation, text.correlation_interval
+                        )
+                        for p in pair
+                    ),
+                    estimate_cell(found.correlation, text.correlation),
+                    estimate_cell(
+                        row.over_models, text.correlation, text.correlation_interval
+                    ),
+                ),
+                model=row.cloze.model,
+            )
+        )
+    return Table(
+        caption=f"{title}: choice against cloze, on the items and checkpoints of both",
+        headings=(
+            ("Model", False),
+            ("Metric", False),
+            ("Items", True),
+            ("Choice", True),
+            ("Cloze", True),
+            ("Choice less cloze", True),
+            ("Choice ahead from step", True),
+            ("E, choice", True),
+            ("E, cloze", True),
+            ("SNR, choice", True),
+            ("SNR, cloze", True),
+            ("Monot., choice", True),
+            ("Monot., cloze", True),
+            ("r over steps", True),
+            ("r over models", True),
+        ),
+        lines=tuple(lines),
     )
 
 
