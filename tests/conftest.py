@@ -8,6 +8,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("harness", deadline=None)
+settings.load_profile("harness")
 
 os.environ.update(
     HF_HUB_OFFLINE="1",

@@ -7,7 +7,7 @@ import hashlib
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.records import Caution, Checkpoint, TaskRequest, Template, digest
@@ -48,7 +48,6 @@ def test_half_a_surrogate_pair_has_a_digest_too():
     assert digest("\ud800") != digest("\udfff")
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(), contents, min_size=2, max_size=5), st.randoms())
 def test_order_of_keys_does_not_matter(content, random):
     items = list(content.items())
@@ -57,7 +56,6 @@ def test_order_of_keys_does_not_matter(content, random):
     assert digest(dict(items)) == digest(content)
 
 
-@settings(deadline=None)
 @given(contents)
 def test_a_list_around_it_is_another_content(content):
     assert digest([content]) != digest(content)

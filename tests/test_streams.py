@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.streams import choose_items, stream, words
@@ -19,7 +19,6 @@ def draw(entropy: int, name: str) -> list[int]:
     return stream(entropy, name).integers(2**63, size=4).tolist()
 
 
-@settings(deadline=None)
 @given(names)
 def test_words_are_the_digest_of_the_name(name):
     hashed = hashlib.sha256(name.encode()).digest()
@@ -27,7 +26,6 @@ def test_words_are_the_digest_of_the_name(name):
     assert words(name) == np.frombuffer(hashed, dtype="<u4").tolist()
 
 
-@settings(deadline=None)
 @given(entropies, st.lists(names, unique=True, min_size=2, max_size=5), st.randoms())
 def test_order_of_asking_does_not_matter(entropy, some, random):
     before = {name: draw(entropy, name) for name in some}
@@ -37,13 +35,11 @@ def test_order_of_asking_does_not_matter(entropy, some, random):
     assert len({tuple(numbers) for numbers in before.values()}) == len(some)
 
 
-@settings(deadline=None)
 @given(entropies, entropies, names)
 def test_streams_differ_exactly_when_the_entropy_does(one, other, name):
     assert (draw(one, name) == draw(other, name)) == (one == other)
 
 
-@settings(deadline=None)
 @given(entropies, st.integers(1, 300), st.data())
 def test_a_smaller_choice_is_part_of_a_larger_one(entropy, n_total, data):
     small, large = sorted(
