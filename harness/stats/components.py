@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.stats.estimate import UNDEFINED, Caution, Estimate, Interval, undefined
-from harness.stats.intervals import HALL, is_binary, mean_intervals
+from harness.stats.intervals import (
+    HALL,
+    interval_cautions,
+    is_binary,
+    mean_intervals,
+)
+from harness.stats.ranks import ties_made_equal
 from harness.stats.resample import check_scores
 
 if TYPE_CHECKING:
@@ -177,7 +183,8 @@ def seed_components(
     and accuracies from .02 to .98, that of `seed` covers 93 to 97 % but where a caution
     stands. Seeds with heavy tails (a run that failed, say) are not covered by any
     interval from few seeds: see `robust_seed_sd`. Those of the other components are
-    Hall's over items, and need no distribution.
+    Hall's over items, and need no distribution but items enough that differ: they carry
+    the cautions of `harness.stats.intervals.score_interval`.
 
     Cautions: ``negative-component``; ``constant-over-seeds``, where seeds, or their
     means, are alike; ``constant-over-items``; ``one-repeat``;
@@ -274,7 +281,8 @@ def repeat_components(
     the ICCs Student's t of the ratio's linear part.
 
     Cautions: ``negative-component``; ``constant-over-items``, where items do not
-    differ in a part.
+    differ in a part; of the components those of
+    `harness.stats.intervals.score_interval`.
 
     See Also
     --------
@@ -633,6 +641,8 @@ def _over_items(
     if not cautions:
         low, high = mean_intervals(parts, confidence_level=confidence_level)
         interval = Interval(float(low), float(high))
+        # Items with the same answers add the same, but for rounding.
+        cautions = interval_cautions("hall", ties_made_equal(parts), None)
     return Estimate(
         quantity=quantity,
         value=float(parts.mean()),

@@ -539,6 +539,19 @@ def test_seeds_that_answer_alike_differ_by_nothing(row):
     assert math.isnan(found.seed_share.value)
 
 
+def test_few_items_that_differ_are_told_of_each_component_over_items():
+    """A rounding error between items of the same answers would hide that they do."""
+    scores = np.ones((2, 200))
+    scores[:, :3] = scores[0, 3] = 0
+    seeds = seed_components(scores)
+    repeats = repeat_components(scores.T)
+
+    assert codes(seeds.item) == ["one-score-prevails"]
+    assert codes(seeds.residual) == ["near-the-edge"]
+    assert codes(repeats.item) == ["one-score-prevails"]
+    assert codes(repeats.repeat) == ["near-the-edge"]
+
+
 def test_seeds_apart_by_the_same_on_all_items_are_all_training():
     found = seed_components(np.full((3, 4), 0.5) + np.array([[0.0], [0.1], [0.3]]))
 

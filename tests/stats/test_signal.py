@@ -178,6 +178,28 @@ def test_models_that_do_not_differ_are_told():
     assert "signal-within-noise" not in codes(signal_noise(apart, rng=1).snr)
 
 
+@pytest.mark.parametrize("n_last", [5, 30])
+def test_checkpoints_that_resemble_their_neighbours_are_told(n_last):
+    rng = np.random.default_rng(12)
+    scores = rng.normal(size=(40, 1, n_last))
+    for t in range(1, n_last):
+        scores[..., t] = 0.9 * scores[..., t - 1] + math.sqrt(0.19) * scores[..., t]
+    # Every other run turned about, so that they do not rise or fall together.
+    scores[::2] = scores[::2][..., ::-1]
+    scores -= scores.mean((0, 1))
+    shuffled = rng.permuted(scores, axis=-1)
+
+    for table, told in ((scores, True), (shuffled, False)):
+        found = signal_noise(table, n_last=n_last, scale="score", rng=1).noise
+        assert ("carried-over" in codes(found)) == told
+
+
+def test_few_checkpoints_have_no_neighbours_to_resemble():
+    found = signal_noise(MODELS[..., :1] + [0, 0.1], n_last=2, scale="score", rng=1)
+
+    assert "carried-over" not in codes(found.noise)
+
+
 def test_a_resampled_range_never_exceeds_the_one_at_hand():
     """Why models are not resampled: the interval would end at the estimate."""
     picks = np.random.default_rng(1).integers(4, size=(999, 4))
