@@ -11,7 +11,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.stats.estimate import Estimate
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("EVALVAR_DATA", HERE.parents[2] / "shared" / "data"))
@@ -22,7 +25,7 @@ COLOURS = ("#0072B2", "#B34A00", "#00795a", "#8f4a86", "#57606a", "#7a6200")
 
 
 class Page:
-    """A Markdown page in the making."""
+    """A Markdown page in the making, and its figures."""
 
     def __init__(self, name: str, title: str) -> None:
         self.name = name
@@ -30,6 +33,7 @@ class Page:
             f"# {title}",
             f"Written by `docs/studies/{name}.py`; do not edit.",
         ]
+        self.figures: dict[str, tuple[Callable[[Any], None], dict[str, float]]] = {}
 
     def say(self, *sentences: str) -> None:
         """Add a paragraph, one sentence a line."""
@@ -54,37 +58,54 @@ class Page:
         Parameters
         ----------
         draw : callable
-            Takes the axes; or a sequence of them where ``columns`` is given.
+            Takes the axes; or a sequence of them where ``columns`` is given. It is
+            called when the page is written.
         """
-        import matplotlib as mpl
+        self.figures[f"{self.name}-{name}.svg"] = draw, size
+        self.parts.append(f"![{alt}]({self.name}-{name}.svg)")
 
-        mpl.use("Agg")
-        # The same file for the same numbers, whenever and wherever it is drawn.
-        mpl.rcParams |= {"svg.hashsalt": name, "svg.fonttype": "none", "font.size": 10}
-        mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=COLOURS)
-        from matplotlib import pyplot
+    @property
+    def text(self) -> str:
+        """The page in Markdown."""
+        return "\n\n".join(self.parts) + "\n"
 
-        columns = int(size.get("columns", 1))
+    def write(self, folder: Path = HERE) -> Path:
+        """Write the page and its figures; by default beside the script."""
+        for name, (draw, size) in self.figures.items():
+            _draw(draw, folder / name, **size)
+        path = folder / f"{self.name}.md"
+        path.write_text(self.text, encoding="utf-8")
+        print(path, file=sys.stderr)
+        return path
+
+
+def _draw(draw: Callable[[Any], None], path: Path, **size: float) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    # The same file for the same numbers, whenever and wherever it is drawn.
+    settings = {
+        "svg.hashsalt": path.name,
+        "svg.fonttype": "none",
+        "font.size": 10,
+        "axes.prop_cycle": mpl.cycler(color=COLOURS),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+    }
+    from matplotlib import pyplot
+
+    with mpl.rc_context(settings):
         figure, axes = pyplot.subplots(
             1,
-            columns,
+            int(size.get("columns", 1)),
             figsize=(size.get("width", 7.0), size.get("height", 3.6)),
             layout="constrained",
         )
         draw(axes)
-        for one in figure.axes:
-            one.spines[["top", "right"]].set_visible(False)
-        path = HERE / f"{self.name}-{name}.svg"
-        figure.savefig(path, metadata={"Date": None})
+        # On the page's own ground, readable on dark ones too.
+        figure.savefig(path, metadata={"Date": None}, facecolor="white")
         pyplot.close(figure)
-        self.parts.append(f"![{alt}]({path.name})")
-
-    def write(self) -> Path:
-        """Write the page beside its script."""
-        path = HERE / f"{self.name}.md"
-        path.write_text("\n\n".join(self.parts) + "\n", encoding="utf-8")
-        print(path, file=sys.stderr)
-        return path
 
 
 def data(*parts: str) -> Path:
@@ -114,3 +135,26 @@ def source(folder: str) -> Mapping[str, str]:
     lines = data(folder, "SOURCE.txt").read_text(encoding="utf-8").splitlines()
     pairs = (line.partition(":") for line in lines if ":" in line)
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def cited(folder: str) -> str:
+    """Return where a data folder comes from, as a sentence with a link."""
+    known = source(folder)
+    commit = known["commit"].split()[0]
+    return (
+        f"[{known['repo'].removeprefix('github.com/')}]"
+        f"(https://{known['repo']}/tree/{commit}) at commit {commit[:10]}, "
+        f"`{known['path']}`, licence {known['licence']}."
+    )
+
+
+def shown(found: Estimate, digits: int = 3) -> str:
+    """Return an estimate with its interval."""
+    if found.value != found.value or found.interval.low != found.interval.low:
+        return fixed(found.value, digits)
+    return f"{fixed(found.value, digits)} {within(*found.interval, digits)}"
+
+
+def percent(share: float) -> str:
+    """Return a share in percent."""
+    return f"{share * 100:.0f} %"

@@ -1,0 +1,252 @@
+"""The studies say what public results say: pages made anew, and facts by name."""
+
+import importlib
+import importlib.util
+import re
+import sys
+
+import numpy as np
+import pytest
+from blocks import ROOT
+
+STUDIES = ROOT / "docs" / "studies"
+NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]\d\d)?")
+LEARNT = ("lambada_openai", "arc_easy", "piqa")
+
+
+def load(name):
+    """Import a study as its script does: from its own folder, behind all others."""
+    if str(STUDIES) not in sys.path:
+        sys.path.append(str(STUDIES))
+    return importlib.import_module(name)
+
+
+def study(name):
+    """Return the module of a study whose data are here."""
+    module = load(name)
+    folder = getattr(module, "FOLDER", None)
+    if folder is not None and not (load("page").DATA / folder).is_dir():
+        pytest.skip("the extracts of public results are not here")
+    return module
+
+
+def numbers(text):
+    """Return the numbers of a page, and the unit of their last digit."""
+    found = []
+    for word in NUMBER.findall(text.replace("\N{MINUS SIGN}", "-")):
+        mantissa, _, exponent = word.replace(",", "").partition("e")
+        decimals = len(mantissa.partition(".")[2])
+        unit = 10.0 ** (int(exponent or 0) - decimals)
+        found.append((float(word.replace(",", "")), unit))
+    return np.array(found)
+
+
+def words(text):
+    """Return the page without its numbers; the sign of one that is 0 may turn."""
+    text = re.sub(r"[+\N{MINUS SIGN}-]?" + NUMBER.pattern.removeprefix("-?"), "#", text)
+    return text.splitlines()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pythia",
+        "bigscience",
+        pytest.param("syntaxgym", marks=pytest.mark.slow),
+        "evalperf",
+        "lsat",
+        "formulation",
+    ],
+)
+def test_a_study_made_anew_is_the_committed_page(name):
+    made = study(name).study().text
+    committed = (STUDIES / f"{name}.md").read_text(encoding="utf-8")
+
+    assert words(made) == words(committed)
+    (ours, units), (theirs, _) = numbers(made).T, numbers(committed).T
+    apart = np.abs(ours - theirs)
+    assert (apart <= np.maximum(5e-3 * np.abs(theirs), 1.5 * units)).all()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib"
+)
+def test_a_page_is_written_with_its_figures_the_same_each_time(tmp_path):
+    page = study("formulation").study()
+    first, second = tmp_path / "1", tmp_path / "2"
+    for folder in (first, second):
+        folder.mkdir()
+        path = page.write(folder)
+        assert path.read_text(encoding="utf-8") == page.text
+
+    (figure,) = first.glob("*.svg")
+    assert f"]({figure.name})" in page.text
+    assert figure.read_bytes() == (second / figure.name).read_bytes()
+
+
+def test_every_figure_of_a_page_is_there_and_described():
+    pages = [p for p in STUDIES.glob("*.md") if (STUDIES / f"{p.stem}.py").exists()]
+    figures = [
+        match
+        for p in pages
+        for match in re.findall(r"!\[(.*)\]\((.*)\)", p.read_text())
+    ]
+
+    assert len(figures) >= 6
+    assert all((STUDIES / name).exists() for _, name in figures)
+    assert all(len(alt) > 40 for alt, _ in figures)
+
+
+@pytest.fixture(scope="module")
+def pythia():
+    return study("pythia")
+
+
+@pytest.fixture(scope="module")
+def scores(pythia):
+    return pythia.read()
+
+
+def test_pythia_of_1b_and_up_is_close_to_monotone_once_it_learns(pythia, scores):
+    low, high = pythia.rho_of_learnt(pythia.curves(scores), 1_000)
+
+    assert low > 0.92
+    assert high > 0.99
+
+
+def test_pythia_of_70m_unlearns_lambada(pythia, scores):
+    smallest = pythia.curves(scores)["lambada_openai"].loc[False].iloc[0]
+
+    assert smallest[43_000] == pytest.approx(0.228, abs=5e-4)
+    assert smallest[143_000] == pytest.approx(0.185, abs=5e-4)
+
+
+def test_pythia_s_wsc_is_one_answer_to_everything(pythia, scores):
+    """38 of 104 items have one answer, 66 the other."""
+    late = pythia.curves(scores)["wsc"].loc[False].iloc[:, -5:].to_numpy()
+
+    assert np.isclose(late, 38 / 104).sum() == 18
+    assert np.isclose(late, 66 / 104).sum() == 3
+
+
+def test_pythia_evaluated_twice_differs(pythia, scores):
+    pairs = pythia.twice(scores)
+
+    assert len(pairs) == 133
+    assert (pairs["gap"] != 0).sum() == 105
+    assert pairs["gap"].abs().max() == pytest.approx(0.052, abs=5e-4)
+    assert abs(pairs["n_answers"][pairs["gap"].abs().idxmax()]) == pytest.approx(7)
+
+
+def test_pythia_s_files_have_the_known_traps(scores):
+    says_0 = (scores["num_fewshot"] == 5) & (scores["num_fewshot_in_config"] == 0)
+    keys = ["suite", "model", "num_fewshot", "variant", "run_note", "step", "task"]
+    copies = scores[scores.duplicated([*keys, "metric"], keep=False)]
+
+    assert scores.loc[says_0, "path"].nunique() == 90
+    assert len(copies) == 902
+    assert copies.groupby([*keys, "metric"])["value"].nunique().max() == 1
+
+
+def test_items_follow_from_accuracy_and_standard_error(scores):
+    part = scores[(scores["metric"] == "acc") & (scores["stderr"] > 0)]
+    n = part["value"] * (1 - part["value"]) / part["stderr"] ** 2 + 1
+
+    assert n.to_numpy() == pytest.approx(part["n_items"].to_numpy(), abs=1e-6)
+    assert (part.groupby("task")["n_items"].nunique() == 1).all()
+
+
+def test_pythia_2_8b_of_both_corpora_is_one_run_at_first(pythia, scores):
+    same = pythia.equal_scores(pythia.curves(scores))
+
+    assert (same.loc[2.8e9, :1_000] == 1).all()
+    assert same.loc[2.8e9, 43_000] > 0.6
+    assert same[1_000].drop(2.8e9).max() < 0.15
+
+
+def test_bigscience_has_runs_that_learn_some_tasks_and_not_others():
+    module = study("bigscience")
+    tables = module.read()
+    tau = {task: module.monotonicity(t.to_numpy()).value for task, t in tables.items()}
+    n = tables["piqa"].notna().sum(axis=1)
+
+    assert len(tables) == 28
+    assert (len(n), n.min(), n.max()) == (5, 34, 66)
+    assert tau["hellaswag"] > 0.9
+    assert all(abs(tau[task]) < 0.1 for task in ("wic", "wsc", "wnli"))
+
+
+def test_bigscience_has_single_checkpoints_that_fall_on_all_tasks():
+    module = study("bigscience")
+    tables = module.read()
+    tasks = ["hellaswag", "lambada", "arc_easy", "piqa", "sciq"]
+
+    found = module.fallen(tables, tasks)
+    assert ("tr3d-1B3-oscar", 42_000) in found
+    assert ("tr12b-1B3-oscar-en-filtered-dedup", 27_000) in found
+    assert len(found) <= 5
+
+
+def test_syntaxgym_s_seeds_lie_as_far_apart_as_is_known():
+    module = study("syntaxgym")
+    table = module.read()
+    found = module.splits(table)
+    sds = [
+        module.last_seed_sd(rows.mean(axis=1).to_numpy()).value
+        for (arch, _), (rows, _, _) in found.items()
+        if arch != "ngram"
+    ]
+
+    assert table.shape == (254, 842)
+    assert module.is_neural(table).sum() == 42
+    assert not table.isna().to_numpy().any()
+    assert min(sds) == pytest.approx(0.002, abs=5e-4)
+    assert max(sds) == pytest.approx(0.057, abs=5e-4)
+
+
+def test_ties_that_decide_whole_suites_pass_for_training_only_by_items():
+    module = study("syntaxgym")
+    for (arch, _), (_, items, suites) in module.splits(module.read()).items():
+        if arch == "ngram":
+            assert items.seed_share.interval.low > 0.9
+            assert suites.seed_share.interval.low < 0 < suites.seed_share.interval.high
+            assert suites.seed_share.value < 0.1
+
+
+def test_evalperf_s_design_predicts_its_own_standard_error():
+    module = study("evalperf")
+    answers, items = module.read()
+
+    assert (len(answers), len(items)) == (34, 118)
+    for table in answers.values():
+        parts = module.repeat_components(table)
+        n, k = table.shape
+        predicted = module.predicted_se(parts, n_items=n, n_repeats=k)
+        assert predicted == pytest.approx(table.mean(1).std(ddof=1) / np.sqrt(n))
+
+
+def test_lsat_is_as_published():
+    module = study("lsat")
+    for (name, model), (known, _) in module.LIKELIHOODS.items():
+        fit = module.fit_irt(module.read(name), model=model)
+        assert fit.log_likelihood == pytest.approx(known, abs=1e-3)
+        if model == "2pl":
+            table = module.LTM_LSAT6 if name == "LSAT6" else module.MIRT_LSAT7
+            for part, values in table.items():
+                assert module.of_fit(fit)[part] == pytest.approx(values, abs=5e-3)
+
+
+def test_by_letter_the_zoo_stays_at_chance_and_by_text_it_learns():
+    module = study("formulation")
+    assert len(module.pairs()) == 4
+    for choice, cloze in module.pairs():
+        found = module.compared(choice, cloze)
+        low, high = found.choice.mean.interval
+        assert low <= 0.25 <= high
+        assert found.cloze.mean.interval.low > 0.25
+        assert found.difference.interval.high < 0
+        assert (
+            abs(found.choice.monotonicity.value) < 0.2 < found.cloze.monotonicity.value
+        )
+        assert found.cloze.seed_sd.value > found.choice.seed_sd.value
+        assert np.isnan(found.crossing.value)
