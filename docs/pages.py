@@ -212,7 +212,7 @@ def cautions() -> str:
     return "\n".join(lines)
 
 
-CODE = re.compile(r"[a-z]+(-[a-z]+)+")
+CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
 def _told(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -227,7 +227,8 @@ def _told(tree: ast.Module) -> Iterator[tuple[str, str]]:
         around = [s for s in scopes if s.lineno <= node.lineno <= (s.end_lineno or 0)]
         words = _words(text, [*around[-1:], tree], node.lineno)
         # Other pairs of words, such as two names of methods, are no cautions.
-        if not isinstance(node, ast.Tuple) or words is None or " " in words:
+        is_pair = isinstance(node, ast.Tuple)
+        if not is_pair or ("-" in code.value and (words is None or " " in words)):
             yield code.value, words or ""
 
 

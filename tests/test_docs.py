@@ -66,6 +66,23 @@ def test_every_error_has_its_section_and_no_other():
     assert sorted(sections) == sorted(get_args(ErrorCode))
 
 
+def test_cautions_that_the_docs_explain_can_be_told():
+    reference = (ROOT / "docs/reference/cautions.md").read_text()
+    told = set(re.findall(r"^\| `([\w-]+)` \|", reference, re.MULTILINE))
+    explained: set[str] = set()
+    for page in (ROOT / "docs/explanation").glob("*.md"):
+        tables = re.findall(
+            r"^\| code \| (?:meaning|when) \|\n(.*?)(?:\n\n|\Z)",
+            page.read_text(),
+            re.MULTILINE | re.DOTALL,
+        )
+        for line in "\n".join(tables).splitlines():
+            explained |= set(re.findall(r"`([\w-]+)`", line.split("|")[1]))
+
+    assert len(explained) > 50
+    assert explained - told == set()
+
+
 def test_every_test_that_the_docs_name_is_there():
     tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
     text = "".join(page.read_text() for page in PAGES)
