@@ -172,11 +172,10 @@ def statistics() -> str:
 
 def _signature(member: Any) -> str:
     """Return a function with its arguments, or a result with its fields."""
-    if is_dataclass(member):
-        names = ", ".join(f.name for f in fields(member) if not f.name.startswith("_"))
-        return f"`{member.__name__}`: {names}" if names else f"`{member.__name__}`"
     if inspect.isclass(member):
-        return f"`{member.__name__}`"
+        public = fields(member) if is_dataclass(member) else ()
+        names = ", ".join(f.name for f in public if not f.name.startswith("_"))
+        return f"`{member.__name__}`: {names}" if names else f"`{member.__name__}`"
     signature = inspect.signature(member)
     arguments = [
         argument.replace(annotation=inspect.Parameter.empty)
@@ -224,8 +223,8 @@ def _told(tree: ast.Module) -> Iterator[tuple[str, str]]:
             continue
         if not (isinstance(code.value, str) and CODE.fullmatch(code.value)):
             continue
-        around = [s for s in scopes if s.lineno <= node.lineno <= (s.end_lineno or 0)]
-        words = _words(text, [*around[-1:], tree], node.lineno)
+        around = [s for s in scopes if s.lineno <= code.lineno <= (s.end_lineno or 0)]
+        words = _words(text, [*around[-1:], tree], code.lineno)
         # Other pairs of words, such as two names of methods, are no cautions.
         is_pair = isinstance(node, ast.Tuple)
         if not is_pair or ("-" in code.value and (words is None or " " in words)):
