@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,9 @@ RISES, DRIFTS = 0.8, 0.4
 
 AT_CHANCE = "\N{ALMOST EQUAL TO}"
 """Stands before a mean that guessing explains."""
+
+FIGURES = re.compile(r"-?\d[\d.,e-]*")
+"""What may differ between two cautions that say the same."""
 
 MAX_SENTENCES = 6
 """Of one kind in a summary; the table has the rest."""
@@ -511,6 +515,28 @@ def caution_list(
                 text = f"{text}: {FILLS[caution.code]}"
             found.setdefault((caution.code, text), []).append(name)
     return tuple((code, text, tuple(names)) for (code, text), names in found.items())
+
+
+def alike(
+    found: Iterable[tuple[str, Caution]],
+) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Return (code, text, names) of cautions; those that differ in figures are one."""
+    first: dict[str, Caution] = {}
+    names: dict[str, dict[str, None]] = {}
+    others: dict[str, set[str]] = {}
+    for name, caution in found:
+        kind = f"{caution.code} {FIGURES.sub('#', caution.text)}"
+        first.setdefault(kind, caution)
+        names.setdefault(kind, {})[name] = None
+        others.setdefault(kind, set()).add(caution.text)
+    return tuple(
+        (
+            caution.code,
+            caution.text + (" (figures of the first)" if len(others[kind]) > 1 else ""),
+            tuple(names[kind]),
+        )
+        for kind, caution in first.items()
+    )
 
 
 def _scope(rows: Sequence[TaskVariance]) -> str:

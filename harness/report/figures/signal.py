@@ -97,14 +97,14 @@ def signal_figure(
         **layout(),
         annotations=notes,
         xaxis={
-            "title": {"text": "noise: relative SD of the last checkpoints"},
+            "title": {"text": "noise (relative SD)"},
             "type": "log",
             "dtick": "D2",
             "range": list(x_range),
             **axis(),
         },
         yaxis={
-            "title": {"text": "signal: relative spread of models"},
+            "title": {"text": "signal (relative spread)"},
             "type": "log",
             "dtick": "D2",
             "range": list(y_range),
@@ -165,13 +165,20 @@ def _add_marks(figure: go.Figure, marks: Sequence[Mark], ends: Sequence[Mark]) -
             },
             # A label at both ends of an arrow would only hide the points.
             text=["" if mark in ends else escape(mark.label) for mark in own],
-            textposition="top center",
+            textposition=[_beside(mark, marks) for mark in own],
             textfont={"size": 11, "color": LIGHT["ink"]},
             cliponaxis=False,
             hovertext=[escape(mark.sentence) for mark in own],
             hoverinfo="text",
             customdata=[["", mark.task] for mark in own],
         )
+
+
+def _beside(mark: Mark, marks: Sequence[Mark]) -> str:
+    """Return where a label stands: to the inner side, where there is room."""
+    low, high = _range([other.x for other in marks])
+    place = (math.log10(mark.x) - low) / (high - low)
+    return f"top {'right' if place < 0.25 else 'left' if place > 0.6 else 'center'}"
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

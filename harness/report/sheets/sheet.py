@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.report.text import FILLS, clean
+from harness.report.text import FIGURES, FILLS, clean
 from harness.stats.estimate import Caution
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Footnotes:
         numbers = []
         for caution in cautions:
             fill = f": {FILLS[caution.code]}" if caution.code in FILLS else ""
-            kind = f"{caution.code} {_FIGURES.sub('#', caution.text)}"
+            kind = f"{caution.code} {FIGURES.sub('#', caution.text)}"
             self._texts.setdefault(kind, {})[f"{caution.text}{fill}"] = None
             numbers.append(list(self._texts).index(kind) + 1)
         return " ".join(_superscript(number) for number in dict.fromkeys(numbers))
@@ -166,9 +165,6 @@ def _rich_table(
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
     return table
-
-
-_FIGURES = re.compile(r"-?\d[\d.,e-]*")
 
 
 def _superscript(number: int) -> str:

@@ -312,13 +312,13 @@ def _count(n: int) -> Cell:
 def _cautions(
     rows: Sequence[_Named],
 ) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    found: dict[tuple[str, str], list[str]] = {}
-    for one in rows:
-        for caution in one.row.cautions:
-            # That no larger model was named is said once, with what to do.
-            if caution.code != "no-larger-models":
-                found.setdefault((caution.code, caution.text), []).append(one.name)
-    return tuple((code, told, tuple(names)) for (code, told), names in found.items())
+    return text.alike(
+        (one.name, caution)
+        for one in rows
+        for caution in one.row.cautions
+        # That no larger model was named is said once, with what to do.
+        if caution.code != "no-larger-models"
+    )
 
 
 def _methods(rows: Sequence[_Named]) -> tuple[str, ...]:

@@ -60,7 +60,9 @@ class SubsetPanel:
     models: tuple[str, ...]
     facts: str
     drawn: tuple[Drawn, ...]
-    cautions: tuple[tuple[str, str], ...]
+    cautions: tuple[tuple[str, str, tuple[str, ...]], ...]
+    """Code, text and names of the subsets; no name where it is of all."""
+
     command: str
 
 
@@ -92,15 +94,20 @@ def subset_view(data: ReportData) -> SubsetView | None:
 
 def _panel(row: TaskSubsets, title: str, name: str) -> SubsetPanel:
     found = row.evaluation
-    estimates = [e for quality in found.rows for e in quality.estimates]
-    cautions = [*row.cautions, *(c for e in estimates for c in e.cautions)]
+    cautions = [("", caution) for caution in row.cautions]
+    cautions += [
+        (_label(quality), caution)
+        for quality in found.rows
+        for estimate in quality.estimates
+        for caution in estimate.cautions
+    ]
     return SubsetPanel(
         title=title,
         tasks=(row.who.task,),
         models=tuple(dict.fromkeys(row.who.models)),
         facts=_facts(row),
         drawn=(_frontier(row, title, name), _fidelity(row, title, name)),
-        cautions=tuple(dict.fromkeys((c.code, c.text) for c in cautions)),
+        cautions=text.alike(cautions),
         command=_command(row),
     )
 
