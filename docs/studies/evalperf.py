@@ -124,7 +124,7 @@ def study() -> Page:
         f"({label(names[int(icc.argmin())])}) to {fixed(float(icc.max()), 2)} "
         f"({label(names[int(icc.argmax())])}).",
         "With one sample of each task about half of the variance of a weaker model's "
-        "score is its own luck; strong models solve a task always or never.",
+        "score is its own luck; strong models mostly solve a task always or never.",
     )
     odd = "google--gemma-2-9b-it_vllm_temp_1.0"
     low, high = (float((answers[odd].mean(1) == x).mean()) for x in (0, 1))
@@ -261,7 +261,7 @@ def study() -> Page:
         f"Llama-3-8B's {fixed(float(means.min()))} looks low beside Llama-3.1-8B's "
         f"{fixed(float(answers[PAIRS[4][0]].mean()))}; it is lower on "
         f"{int((worse[0] < worse[1]).sum())} of {n_items} tasks and its pass rates are "
-        "spread evenly, so it is not a few broken tasks.",
+        "spread over the whole range, so it is not a few broken tasks.",
     )
     top = order[:10]
     never = (rates[top] == 0).sum(0)

@@ -214,9 +214,9 @@ def study() -> Page:
         f"checkpoints, 70M from {fixed(challenge.iloc[0, 0])} at step 0 to "
         f"{fixed(challenge.iloc[0, -1])} at the end, below the chance level of a "
         "quarter.",
-        "It is so in both corpora; the questions are those that word statistics answer "
-        "wrongly (that is how the set was chosen), and word statistics is what small "
-        "models learn first.",
+        "It is so in both corpora; the set holds the questions that word co-occurrence "
+        "answered wrongly (P. Clark et al., [2018](https://arxiv.org/abs/1803.05457)), "
+        "and word statistics is what small models learn first.",
         f"12B ends at {fixed(challenge.iloc[-1, -1])}.",
     )
 
@@ -297,7 +297,7 @@ def study() -> Page:
         f"errors, beside {fixed(float(np.median(others)), 2)} of late checkpoints: of "
         "what looks like movement of the model, "
         f"{percent((one_evaluation / float(np.median(others))) ** 2)} of the variance "
-        "may be the evaluation's.",
+        "may be the evaluation's (judged on other tasks, most of them MMLU's).",
     )
 
     page.heading("Are the two corpora two runs?")
