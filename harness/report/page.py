@@ -16,13 +16,16 @@ from markupsafe import escape as escape_html
 
 from harness import __version__
 from harness.report import text
-from harness.report.cells import Drawn
+from harness.report.cells import Drawn, Menu
 from harness.report.figures.dots import ROW_HEIGHT
 from harness.report.figures.style import escape, theme_map
 from harness.report.gather import ReportData
+from harness.report.views.items import items_views
 from harness.report.views.method import checkpoints, facts, failures, methods, tasks
 from harness.report.views.noise import noise_table, noise_views
 from harness.report.views.scoreboard import scoreboard
+from harness.report.views.signal import signal_view
+from harness.report.views.subsets import subset_view
 from harness.report.views.summary import cautions, chips
 from harness.report.views.trend import panel_views
 
@@ -36,8 +39,17 @@ def render(data: ReportData) -> str:
     """Return the report as one HTML page; the same page for the same data."""
     panels = panel_views(data)
     noise = noise_views(data)
-    drawn = [*(one for panel in panels for one in panel.drawn), *noise]
-    script = _template_text("page.js")
+    items = items_views(data)
+    signal = signal_view(data)
+    subsets = subset_view(data)
+    drawn = [
+        *(one for panel in panels for one in panel.drawn),
+        *noise,
+        *(one for view in items for one in view.drawn),
+        *(signal.drawn if signal else ()),
+        *(one for panel in (subsets.panels if subsets else ()) for one in panel.drawn),
+    ]
+    script = _template_text("items.js") + _template_text("page.js")
     bundle = bundle_text()
     environment = Environment(
         loader=PackageLoader("harness.report"),
@@ -63,6 +75,9 @@ def render(data: ReportData) -> str:
         panels=panels,
         noise=noise,
         noise_table=noise_table(data),
+        items=items,
+        signal=signal,
+        subsets=subsets,
         methods=methods(data),
         facts=facts(data),
         failures=failures(data.failures),
@@ -129,6 +144,8 @@ def _template_text(name: str) -> str:
 def _spec(drawn: Drawn, made: go.Figure) -> dict[str, Any]:
     figure = made.to_plotly_json()
     return {
+        **({"menu": _menu(drawn.menu)} if drawn.menu else {}),
+        **drawn.extra,
         "kind": drawn.kind,
         "data": figure["data"],
         "layout": figure["layout"],
@@ -137,4 +154,15 @@ def _spec(drawn: Drawn, made: go.Figure) -> dict[str, Any]:
             for label, model, task in drawn.rows
         ],
         "rowHeight": ROW_HEIGHT,
+    }
+
+
+def _menu(menu: Menu) -> dict[str, Any]:
+    return {
+        "choices": [
+            {"y": escape(one.y_title), "traces": list(one.traces)}
+            for one in menu.choices
+        ],
+        "names": [escape(name) for name in menu.names],
+        "picks": menu.picks,
     }

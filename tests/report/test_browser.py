@@ -5,107 +5,14 @@ flag that all figures are drawn. The negative controls break the page on purpose
 show that each channel notices.
 """
 
-import os
 import re
-import shutil
-from dataclasses import dataclass, field
 
 import pytest
+from report.browsing import OVERFLOW, READY, eventually
 
 from harness.report.page import render
 
 pytestmark = pytest.mark.browser
-
-READY = "body[data-ready]"
-REMOTE = ("http:", "https:", "ws:", "wss:", "ftp:")
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-@dataclass
-class Seen:
-    """What a page did while it was watched."""
-
-    console: list = field(default_factory=list)
-    errors: list = field(default_factory=list)
-    requests: list = field(default_factory=list)
-    failures: list = field(default_factory=list)
-
-    @property
-    def remote(self):
-        return [url for url in self.requests if url.startswith(REMOTE)]
-
-    def assert_quiet(self):
-        assert self.console == []
-        assert self.errors == []
-        assert self.failures == []
-        assert self.remote == []
-
-
-def eventually(page, expression):
-    """Wait until a JavaScript expression holds.
-
-    Playwright's own wait_for_function evals inside the page, which its policy forbids.
-    """
-    for _ in range(100):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"never became true: {expression}")
-
-
-def _lacking(reason):
-    if os.environ.get("HARNESS_REQUIRE_ALL") == "1":
-        pytest.fail(f"{reason}, and HARNESS_REQUIRE_ALL is set")
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        _lacking("playwright is not installed")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        _lacking("there is no chromium on the path; apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=[
-                "--no-sandbox",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                "--no-first-run",
-            ],
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser, tmp_path):
-    """Return an opener of pages by file://, without a network, watched."""
-    contexts = []
-
-    def open_page(html, *, ready=True, query="", **options):
-        path = tmp_path / "report.html"
-        path.write_text(html, encoding="utf-8")
-        context = browser.new_context(offline=True, **options)
-        contexts.append(context)
-        page, seen = context.new_page(), Seen()
-        page.on("console", lambda message: seen.console.append(message.text))
-        page.on("pageerror", lambda error: seen.errors.append(str(error)))
-        page.on("request", lambda request: seen.requests.append(request.url))
-        page.on("requestfailed", lambda request: seen.failures.append(request.url))
-        page.goto(path.as_uri() + query)
-        if ready:
-            page.wait_for_selector(READY, timeout=20_000)
-        return page, seen
-
-    yield open_page
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +116,7 @@ def test_arrow_keys_walk_over_the_points(visit, html):
 
 def test_enter_shows_one_task_and_escape_all(visit, html):
     page, seen = visit(html)
-    panels = page.locator(".panel:visible")
+    panels = page.locator("#trend .panel:visible")
     everything = panels.count()
     page.locator("#noise-spread").focus()
     page.keyboard.press("Home")
@@ -228,7 +135,7 @@ def test_enter_shows_one_task_and_escape_all(visit, html):
 def test_a_link_brings_the_selection_back(visit, html):
     page, seen = visit(html, query="#trend?task=zoo_pairs&model=zoo-large")
 
-    assert page.locator(".panel:visible").count() == 1
+    assert page.locator("#trend .panel:visible").count() == 1
     assert page.locator("#filter-model").input_value() == "zoo-large"
     assert page.locator("#scoreboard-table thead th:visible").all_inner_texts() == [
         "Task",
@@ -244,14 +151,14 @@ def test_an_unknown_selection_is_ignored(visit, html):
     page, seen = visit(html, query="#?task=<img src=x>&model=nobody")
 
     assert page.locator("#filter-task").input_value() == ""
-    assert page.locator(".panel:visible").count() > 1
+    assert page.locator("#trend .panel:visible").count() > 1
     seen.assert_quiet()
 
 
 def test_tables_sort_by_number_with_undefined_last(visit, html):
     page, seen = visit(html)
     head = page.locator("#noise-table th", has_text="SNR contin.")
-    column = "td:nth-child(13)"
+    column = "td:nth-child(15)"
     cells = page.locator(f"#noise-table tbody tr {column}")
 
     for direction in ("ascending", "descending"):

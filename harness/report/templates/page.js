@@ -12,7 +12,8 @@
   const PAPER = 680; // pixels between the margins of an A4 page
   const NARROW_ROW = 62;
   const LEGEND_LINE = 30;
-  const state = { task: "", model: "", seeds: false, even: false };
+  const state = { task: "", model: "", item: "", seeds: false, even: false };
+  const chosen = {}; // number of what each figure with a menu shows
   let theme = null; // null follows the system
   let printing = false;
 
@@ -80,17 +81,44 @@
     return { data: spec.data, layout };
   }
 
+  // Marks that each belong to a task; lines that belong to none stay.
+  function cloud(spec) {
+    for (const trace of spec.data.filter((t) => t.customdata)) {
+      const keep = trace.customdata.map(([, task]) => !state.task || task === state.task);
+      const only = (list) => list.filter((_, i) => keep[i]);
+      for (const key of ["x", "y", "text", "textposition", "hovertext", "customdata"]) if (trace[key]) trace[key] = only(trace[key]);
+      if (Array.isArray(trace.marker.size)) trace.marker.size = only(trace.marker.size);
+    }
+    return { data: spec.data, layout: spec.layout };
+  }
+
+  // One of several things at a time, as the menu above the figure says.
+  function menu({ data, layout, menu }, id) {
+    const { y, traces } = menu.choices[chosen[id] ?? 0];
+    data.forEach((trace, i) => Object.assign(trace, traces[i]));
+    layout.yaxis.title.text = y;
+    const { names } = menu;
+    if (names.length)
+      for (const trace of data)
+        trace.text &&= trace.text.map((words, i) => names[i] + words + trace.meta.after);
+    for (const trace of data) if (trace.like) trace.hovertext = data[trace.like].text;
+    if (narrow.matches && !printing)
+      layout.height += LEGEND_LINE * (data.filter((t) => t.showlegend !== false).length - 1);
+    return { data, layout };
+  }
+
   function draw(id) {
     const div = byId(id);
     if (div.closest("[hidden]")) return null;
     const spec = structuredClone(figures[id]);
-    let { data, layout } = spec.kind === "dots" ? dots(spec) : trend(spec);
+    let { data, layout } = { cloud, dots, menu, trend, ...items.shapes }[spec.kind](spec, id);
     if (isDark()) [data, layout] = [recolour(data), recolour(layout)];
     if (printing) Object.assign(layout, { width: PAPER, autosize: false });
     else layout.autosize = true;
     // Not react(): it keeps the margins of the width before, and the legend overlaps.
     const drawn = Plotly.newPlot(div, data, layout, { displayModeBar: false, responsive: true });
-    div.on("plotly_click", ({ points }) => choose(points[0].customdata));
+    div.on("plotly_click", ({ points }) => pick(id, points[0].customdata));
+    items.bind(div);
     return drawn;
   }
 
@@ -115,7 +143,7 @@
 
   function writeAddress(section) {
     const query = new URLSearchParams();
-    for (const name of ["task", "model"]) if (state[name]) query.set(name, state[name]);
+    for (const name of ["task", "model", "item"]) if (state[name]) query.set(name, state[name]);
     const anchor = section ?? location.hash.slice(1).split("?")[0];
     const hash = anchor + (query.size ? `?${query}` : "");
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
@@ -129,12 +157,15 @@
       const known = [...(byId(`filter-${name}`)?.options ?? [])].some((o) => o.value === value);
       state[name] = known ? value : "";
     }
+    const item = wanted.get("item") ?? "";
+    state.item = items.isKnown(item) ? item : "";
     return anchor;
   }
 
   async function select(change) {
     Object.assign(state, change);
     applyFilters();
+    items.showAll();
     writeAddress();
     say(state.task || state.model ? `Showing ${[state.task, state.model].filter(Boolean).join(", ")}` : "Showing everything");
     await drawAll();
@@ -142,6 +173,22 @@
 
   // A point names its model and task; the same point again shows everything.
   const choose = (custom) => { if (custom) select({ task: state.task === custom[1] ? "" : custom[1] }); };
+
+  // Or it names what another figure should show.
+  const pick = (id, custom) => {
+    if (figures[id].kind === "items") return custom === undefined ? undefined : items.choose(id, custom);
+    const { picks } = figures[id].menu ?? {};
+    if (!picks) choose(custom);
+    else if (custom !== undefined) turn(picks, custom);
+  };
+
+  function turn(id, number) {
+    const select = document.querySelector(`.menu select[data-for="${id}"]`);
+    select.value = number;
+    chosen[id] = Number(number);
+    say(`Showing ${select.selectedOptions[0].text}`);
+    return draw(id);
+  }
 
   // ---- keyboard ------------------------------------------------------------------
 
@@ -152,13 +199,14 @@
   function pointsOf(div) {
     const rank = (y) => (div.layout.yaxis.type === "category" ? div.layout.yaxis.categoryarray.indexOf(y) : 0);
     const points = div.data.flatMap((trace, curve) =>
-      Array.isArray(trace.text)
-        ? trace.text.map((label, point) => ({
-            curve, point, label, x: trace.x[point], row: rank(trace.y[point]), custom: trace.customdata?.[point],
+      Array.isArray(trace.hovertext ?? trace.text)
+        ? (trace.hovertext ?? trace.text).map((label, point) => ({
+            curve, point, label, x: trace.x[point], y: trace.y[point], row: rank(trace.y[point]), custom: trace.customdata?.[point],
           }))
         : [],
     );
-    return points.sort((a, b) => a.row - b.row || a.curve - b.curve || a.point - b.point);
+    // What is not defined has words but no place.
+    return points.filter(({ y }) => y !== null).sort((a, b) => a.row - b.row || a.curve - b.curve || a.point - b.point);
   }
 
   function move(div, key) {
@@ -180,7 +228,8 @@
     }
     div.dataset.at = next;
     const { curve, point, label } = points[next];
-    Plotly.Fx.hover(div, [{ curveNumber: curve, pointNumber: point }]);
+    const { xaxis = "x", yaxis = "y" } = div.data[curve];
+    Plotly.Fx.hover(div, [{ curveNumber: curve, pointNumber: point }], xaxis + yaxis);
     say(plain(label));
   }
 
@@ -190,7 +239,7 @@
       event.preventDefault();
       move(div, event.key);
     } else if (event.key === "Enter" && div.dataset.at !== undefined) {
-      choose(pointsOf(div)[Number(div.dataset.at)]?.custom);
+      pick(div.id, pointsOf(div)[Number(div.dataset.at)]?.custom);
     }
   }
 
@@ -252,6 +301,10 @@
     drawAll();
   }
 
+  const items = itemParts({
+    figures, byId, say, state, draw, writeAddress, isNarrow: () => narrow.matches && !printing,
+  });
+
   // ---- start -----------------------------------------------------------------------
 
   byId("theme-button").hidden = false;
@@ -266,15 +319,17 @@
   addEventListener("afterprint", () => print(false));
   matchMedia("print").addEventListener("change", (event) => print(event.matches));
   addEventListener("hashchange", () => {
-    const before = `${state.task} ${state.model}`;
+    const before = `${state.task} ${state.model} ${state.item}`;
     // A plain anchor, such as a caution's, leaves the filters as they are.
     if (!location.hash.includes("?")) return writeAddress();
     readAddress();
-    if (before !== `${state.task} ${state.model}`) select({});
+    if (before !== `${state.task} ${state.model} ${state.item}`) select({});
     return undefined;
   });
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && (state.task || state.model)) select({ task: "", model: "" });
+    if (event.key !== "Escape") return;
+    items.clear();
+    if (state.task || state.model) select({ task: "", model: "" });
   });
   if (byId("filters")) {
     byId("filters").hidden = false;
@@ -284,12 +339,14 @@
     byId("show-seeds").addEventListener("change", (e) => select({ seeds: e.target.checked }));
     byId("even-steps").addEventListener("change", (e) => select({ even: e.target.checked }));
   }
+  each(".menu select", (s) => s.addEventListener("change", () => turn(s.dataset.for, s.value)));
   each(".sort", (b) => b.addEventListener("click", () => sort(b.closest("th"))));
   each(".csv", (b) => b.addEventListener("click", () => saveCsv(byId(b.dataset.table), b.dataset.table)));
   each(".image", (b) => b.addEventListener("click", () => {
     Plotly.downloadImage(byId(b.dataset.for), { format: b.dataset.format, filename: b.dataset.for, scale: 2 });
   }));
   const anchor = readAddress();
+  items.start();
   showTheme();
   applyFilters();
   await drawAll();
