@@ -458,17 +458,25 @@ def subset_sentence(found: SubsetEvaluation) -> str:
     rows = [row for row in found.rows if row.method != "full"]
     chance = [row for row in rows if row.method == "random"]
     best = [_least_error(rows, row.n_items) for row in chance]
-    n_others = len({(row.method, row.estimator) for row in rows}) - 1
+    ways = {(row.method, row.estimator) for row in rows if row.method != "random"}
+    there = {
+        (row.method, row.estimator)
+        for row in rows
+        if row.method != "random" and not math.isnan(row.mae.value)
+    }
     told = (
         f"On runs held out, scores by {_listed([f'{r.n_items:,}' for r in chance])} of "
         f"{count(found.n_items_total, 'item')} drawn at random are off by "
         f"{_listed([spread(r.mae.value) for r in chance])} on average."
     )
     known = [one for one in best if one]
-    if not known:
-        return told
-    ways = "Of another way" if n_others == 1 else f"The best of {n_others} other ways"
-    return f"{told} {ways}: {'; '.join(known)}."
+    if known:
+        n = len(there)
+        of = "Of another way" if n == 1 else f"The best of {n} other ways"
+        told = f"{told} {of}: {'; '.join(known)}."
+    if lost := sorted(subset_name(*way) for way in ways - there):
+        told = f"{told} Not defined here: {_listed(lost)}; the cautions say why."
+    return told
 
 
 def _least_error(rows: Sequence[SubsetQuality], n_items: int) -> str:

@@ -244,6 +244,9 @@ def test_the_sentence_names_random_and_the_best_of_others(data, few):
     assert sentence.startswith("On runs held out, scores by 10 and 20 of 40 items")
     assert text.spread(at[0].mae.value) in sentence
     assert f"at 10, {text.subset_name(best.method, best.estimator)} by" in sentence
+    bare = text.subset_sentence(few.subsets[0].evaluation)
+    assert "The best of 2 other ways: at 10, " in bare
+    assert "Not defined here: adaptive, p-irt, anchors-irt" in bare
     alone = replace(found, rows=(found.rows[0], at[0]))
     assert "other" not in text.subset_sentence(alone)
     pair = replace(found, rows=(found.rows[0], at[0], at[1]))
