@@ -16,6 +16,7 @@ from harness.cli.options import (
     FormatOption,
     FormulationOption,
     Json,
+    LargerOption,
     MetricOption,
     ModelOption,
     MonotonicityOption,
@@ -24,6 +25,7 @@ from harness.cli.options import (
     TableFormat,
     TaskOption,
     counts,
+    model_pairs,
     step_range,
 )
 from harness.cli.streams import (
@@ -145,10 +147,7 @@ def snr(
     scale: Annotated[
         str, typer.Option(help="Divide by: mean, chance (mean above it) or score (no).")
     ] = "mean",
-    larger: Annotated[
-        list[str] | None,
-        typer.Option(help="SMALL=LARGE: a model and the larger one it stands for."),
-    ] = None,
+    larger: LargerOption = None,
     best: Annotated[
         bool, typer.Option("--best", help="Say which tasks' mean has the largest SNR.")
     ] = False,
@@ -170,9 +169,11 @@ def snr(
         "entropy": entropy,
     }
     people = _people(store, model, task, formulation, steps, metric, kind)
-    rows = signal_table(people, larger=_pairs(larger or []), **options)
+    rows, refused = signal_table(people, larger=model_pairs(larger), **options)
+    if not rows:
+        raise refused[0][1]
     chosen = best_tasks(rows, **options) if best else None
-    _show("snr", rows, [signal_sheet(rows, chosen)], format_, json_)
+    _show("snr", rows, [signal_sheet(rows, refused, chosen)], format_, json_)
 
 
 @app.command(
@@ -201,13 +202,15 @@ def items(
     from harness.report.sheets.items import item_sheet, worst_items_sheet
     from harness.stats.item_table import item_table
 
-    rows = item_table(
+    rows, refused = item_table(
         _people(store, model, task, formulation, steps, metric),
         confidence_level=confidence,
         share=share,
         entropy=entropy,
     )
-    sheets = [item_sheet(rows)]
+    if not rows:
+        raise refused[0][1]
+    sheets = [item_sheet(rows, refused)]
     if len(rows) == 1:
         sheets.append(worst_items_sheet(rows[0], limit=limit))
     _show("items", rows, sheets, format_, json_)
@@ -359,20 +362,6 @@ def _people(
             code="nothing-stored",
         )
     return people
-
-
-def _pairs(words: Sequence[str]) -> dict[str, str]:
-    """Read SMALL=LARGE."""
-    pairs = {}
-    for word in words:
-        small, equals, large = word.partition("=")
-        if not (small and equals and large):
-            raise InputError(
-                f"--larger {word!r} is not SMALL=LARGE, two names of models",
-                code="unknown-model",
-            )
-        pairs[small] = large
-    return pairs
 
 
 def _show(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -65,6 +66,14 @@ StepsOption = Annotated[
         "--steps", metavar="FIRST:LAST", help="Only these steps; either may be absent."
     ),
 ]
+LargerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--larger",
+        metavar="SMALL=LARGE",
+        help="A model and the larger one that it stands for; may be given again.",
+    ),
+]
 EntropyOption = Annotated[
     int,
     typer.Option(
@@ -102,11 +111,26 @@ def step_range(words: str | None) -> tuple[int | None, int | None]:
     """Read FIRST:LAST, either of which may be absent."""
     first, colon, last = (words or ":").partition(":")
     try:
-        if not colon:
+        low, high = int(first) if first else None, int(last) if last else None
+        if not colon or (low is not None and high is not None and low > high):
             raise ValueError
-        return int(first) if first else None, int(last) if last else None
+        return low, high
     except ValueError:
         raise InputError(
             f"--steps {words!r} is not FIRST:LAST, such as 1000:5000 or 1000:",
             code="bad-steps",
         ) from None
+
+
+def model_pairs(words: Sequence[str] | None) -> dict[str, str]:
+    """Read SMALL=LARGE."""
+    pairs = {}
+    for word in words or ():
+        small, equals, large = word.partition("=")
+        if not (small and equals and large):
+            raise InputError(
+                f"--larger {word!r} is not SMALL=LARGE, two names of models",
+                code="unknown-model",
+            )
+        pairs[small] = large
+    return pairs

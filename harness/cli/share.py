@@ -13,10 +13,12 @@ from harness.cli.options import (
     ContinuousOption,
     DdofOption,
     EntropyOption,
+    LargerOption,
     MetricOption,
     MonotonicityOption,
     StorePath,
     counts,
+    model_pairs,
 )
 from harness.cli.streams import open_output, open_store
 
@@ -44,6 +46,7 @@ def report(
         str | None,
         typer.Option(help="Judge subsets of so many items too, such as 20,50,100."),
     ] = None,
+    larger: LargerOption = None,
     entropy: EntropyOption = 0,
 ) -> None:
     """Write one self-contained interactive HTML page."""
@@ -62,6 +65,7 @@ def report(
             confidence_level=confidence,
             rank_method=cast("RankMethod", monotonicity),
             subset_sizes=counts("--subsets", subsets) if subsets else (),
+            larger=model_pairs(larger),
             entropy=entropy,
         )
         write(render(data))

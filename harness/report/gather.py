@@ -334,8 +334,6 @@ def _analyses(
 ) -> _Analyses:
     """Analyse what models share, task by task; what a task refuses is kept with it."""
     people = respondents(tables)
-    signals: list[TaskSignal] = []
-    items: list[TaskItems] = []
     refusals: list[Refusal] = []
 
     def refuse(
@@ -347,23 +345,19 @@ def _analyses(
             Refusal(analysis=analysis, who=who, code=error.code, text=str(error))
         )
 
-    for who in (*people, *respondents(tables, kind="continuous")):
-        try:
-            signals += signal_table(
-                [who],
-                larger=larger,
-                confidence_level=confidence_level,
-                entropy=entropy,
-            )
-        except DesignError as error:
-            refuse("signal", who, error)
-    for who in people:
-        try:
-            items += item_table(
-                [who], confidence_level=confidence_level, entropy=entropy
-            )
-        except DesignError as error:
-            refuse("items", who, error)
+    signals, silent = signal_table(
+        (*people, *respondents(tables, kind="continuous")),
+        larger=larger,
+        confidence_level=confidence_level,
+        entropy=entropy,
+    )
+    for who, reason in silent:
+        refuse("signal", who, reason)
+    items, unread = item_table(
+        people, confidence_level=confidence_level, entropy=entropy
+    )
+    for who, reason in unread:
+        refuse("items", who, reason)
     irt, unfitted = irt_table(people, confidence_level=confidence_level)
     for who, reason in unfitted:
         refuse("irt", who, reason)
@@ -375,8 +369,8 @@ def _analyses(
         for who, reason in unjudged:
             refuse("subsets", who, reason)
     return _Analyses(
-        signals=tuple(signals),
-        items=tuple(items),
+        signals=signals,
+        items=items,
         irt=irt,
         subsets=subsets,
         refusals=tuple(refusals),

@@ -139,7 +139,7 @@ def irt_table(
 def _task_irt(
     who: Respondents, model: ModelName, method: MethodName, confidence_level: float
 ) -> TaskIrt:
-    known = who.scores[~np.isnan(who.scores)]
+    known = who.answered().scores[~np.isnan(who.scores)]
     if not is_binary(known):
         raise DesignError(
             f"{who.task} has {who.metric} scores other than 0 and 1, such as means "

@@ -57,8 +57,8 @@ def item_table(
     confidence_level: float = 0.95,
     share: float = 0.25,
     entropy: int = 0,
-) -> tuple[TaskItems, ...]:
-    """Return the item analysis of each task.
+) -> tuple[tuple[TaskItems, ...], tuple[tuple[Respondents, DesignError], ...]]:
+    """Return the item analysis of each task, and why others have none.
 
     Checkpoints of one training run are not independent, so that intervals count
     training runs. Pruning is judged on each model in turn, by items that the others
@@ -75,28 +75,35 @@ def item_table(
     entropy : int
         Where random splits and subsets start; the same number, the same result.
 
+    Raises
+    ------
+    DesignError
+        ``bad-share``.
+
     Notes
     -----
     Cautions: those of `analyse_items`, `discrimination_stability` and of the tables;
-    ``one-model``, where there is no model to judge pruning on. A task that cannot be
-    analysed at all is told by `DesignError`, unless others can.
+    ``one-model``, where there is no model to judge pruning on.
     """
+    if not 0 < share < 1:
+        raise DesignError(
+            f"the share of items to leave out is {share}; give one between 0 and 1",
+            code="bad-share",
+        )
     rows, refused = [], []
     for who in people:
         try:
             rows.append(_task_items(who, confidence_level, share, entropy))
         except DesignError as error:
-            refused.append(error)
-    if refused and not rows:
-        raise refused[0]
-    return tuple(rows)
+            refused.append((who, error))
+    return tuple(rows), tuple(refused)
 
 
 def _task_items(
     who: Respondents, confidence_level: float, share: float, entropy: int
 ) -> TaskItems:
     analysis = analyse_items(
-        who.scores,
+        who.answered().scores,
         item_ids=who.item_ids,
         n_independent=who.n_runs,
         confidence_level=confidence_level,

@@ -74,8 +74,8 @@ def signal_table(
     larger: Mapping[str, str] | None = None,
     confidence_level: float = 0.95,
     entropy: int = 0,
-) -> tuple[TaskSignal, ...]:
-    """Return signal and noise of each task.
+) -> tuple[tuple[TaskSignal, ...], tuple[tuple[Respondents, DesignError], ...]]:
+    """Return signal and noise of each task, and why others have none.
 
     Scores are means over the items that every checkpoint answered.
 
@@ -94,15 +94,32 @@ def signal_table(
     Raises
     ------
     DesignError
-        ``unknown-model``: `larger` names one that is not there; ``items-differ``: no
-        item was answered by every checkpoint; those of `signal_noise`.
+        ``unknown-model``: `larger` names one that no task has; those of `signal_noise`.
+
+    Notes
+    -----
+    Refused: ``items-differ``, where no item was answered by every checkpoint;
+    ``no-responses``, where the metric could score nothing; ``unknown-model``, where it
+    was not put to one that `larger` names.
     """
-    return tuple(
-        _task_signal(
-            who, n_last, signal, scale, dict(larger or {}), confidence_level, entropy
-        )
-        for who in people
-    )
+    people, targets = tuple(people), dict(larger or {})
+    known = {model for who in people for model in who.models}
+    if unknown := sorted({*targets, *targets.values()} - known):
+        raise _unknown_model(unknown[0], "there is", sorted(known))
+    rows, refused = [], []
+    for who in people:
+        try:
+            found = _task_signal(
+                who, n_last, signal, scale, targets, confidence_level, entropy
+            )
+        except DesignError as error:
+            # What is wrong with the question is wrong for every task.
+            if error.code not in ("items-differ", "no-responses", "unknown-model"):
+                raise
+            refused.append((who, error))
+            continue
+        rows.append(found)
+    return tuple(rows), tuple(refused)
 
 
 def best_tasks(
@@ -159,7 +176,7 @@ def _task_signal(
     confidence_level: float,
     entropy: int,
 ) -> TaskSignal:
-    shared: Flags = np.asarray(~np.isnan(who.scores).any(axis=0))
+    shared: Flags = np.asarray(~np.isnan(who.answered().scores).any(axis=0))
     if not shared.any():
         raise DesignError(
             f"no item of {who.task} was answered by all {len(who.models)} checkpoints; "
@@ -169,10 +186,7 @@ def _task_signal(
     cells, names, _ = who.grid()
     scores = cells[..., shared].mean(-1)
     if unknown := sorted({*larger, *larger.values()} - set(names)):
-        raise DesignError(
-            f"{who.task} has no model {unknown[0]!r}; it has {', '.join(names)}",
-            code="unknown-model",
-        )
+        raise _unknown_model(unknown[0], f"{who.task} has", names)
     chosen = [name for name in names if name in larger or not larger]
     small = scores[[names.index(name) for name in chosen]]
     targets = None
@@ -211,6 +225,13 @@ def _task_signal(
         averaging=gain,
         total_variation=total_variation(small, confidence_level=confidence_level),
         cautions=tuple(dict.fromkeys([*cautions, *found.all_cautions])),
+    )
+
+
+def _unknown_model(name: str, subject: str, known: Iterable[str]) -> DesignError:
+    return DesignError(
+        f"{subject} no model {name!r}; the models are {', '.join(known)}",
+        code="unknown-model",
     )
 
 

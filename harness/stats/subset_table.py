@@ -64,7 +64,7 @@ def subset_table(
     for who in people:
         try:
             found = evaluate_subsets(
-                who.scores,
+                who.answered().scores,
                 sizes,
                 models=who.models,
                 train_seeds=who.train_seeds,

@@ -243,8 +243,11 @@ def score_tables(
     if last is not None:
         responses = responses[(responses["step"] <= last).fillna(False)]
     if len(responses) == 0:
+        where = "" if first is None else f" from step {first} on"
+        where += "" if last is None else f" up to step {last}"
+        what_to_do = "choose other steps" if where else "run the suite first"
         raise DesignError(
-            "there are no responses to summarise; run the suite first",
+            f"there are no responses to summarise{where}; {what_to_do}",
             code="no-responses",
         )
     own = chain.from_iterable(DEFAULT_METRICS.values())
@@ -314,6 +317,22 @@ class Respondents:
     def n_runs(self) -> int:
         """Training runs: checkpoints of one run are not independent of each other."""
         return len(set(zip(self.models, self.train_seeds, strict=True)))
+
+    def answered(self) -> Respondents:
+        """Return itself, if there is any score.
+
+        Raises
+        ------
+        DesignError
+            ``no-responses``: the metric could score no answer.
+        """
+        if not self.models:
+            raise DesignError(
+                f"no answer to {self.task} has a score of {self.metric}; choose "
+                "another metric",
+                code="no-responses",
+            )
+        return self
 
     def grid(self) -> tuple[Floats, tuple[str, ...], tuple[int | None, ...]]:
         """Return scores as (models, seeds, steps, items), with models and steps.

@@ -27,7 +27,7 @@ def people(simulated):
 
 
 def test_a_row_for_each_task_is_the_analysis_of_its_respondents(people):
-    (row,) = item_table(people)
+    (row,), _ = item_table(people)
 
     alone = analyse_items(
         people[0].scores, item_ids=people[0].item_ids, n_independent=6
@@ -41,10 +41,10 @@ def test_a_row_for_each_task_is_the_analysis_of_its_respondents(people):
 
 
 def test_each_option_changes_the_result_and_nothing_else_does(people):
-    (plain,), (again,) = item_table(people), item_table(people)
-    (wide,) = item_table(people, confidence_level=0.99)
-    (half,) = item_table(people, share=0.5)
-    (other,) = item_table(people, entropy=1)
+    ((plain,), _), ((again,), _) = item_table(people), item_table(people)
+    (wide,), _ = item_table(people, confidence_level=0.99)
+    (half,), _ = item_table(people, share=0.5)
+    (other,), _ = item_table(people, entropy=1)
 
     assert plain.to_dict() == again.to_dict()
     assert np.nanmax(wide.analysis.high - plain.analysis.high) > 0
@@ -56,7 +56,7 @@ def test_one_model_leaves_none_to_judge_pruning_on(simulated):
     rng = np.random.default_rng(3)
     cells = {(seed, 0): rng.integers(0, 2, 12) for seed in range(5)}
 
-    (row,) = item_table(respondents(score_tables(simulated(cells))))
+    (row,), _ = item_table(respondents(score_tables(simulated(cells))))
 
     assert row.pruning == ()
     assert "one-model" in [caution.code for caution in row.cautions]
@@ -65,24 +65,37 @@ def test_one_model_leaves_none_to_judge_pruning_on(simulated):
 def test_too_few_checkpoints_to_halve_have_no_stability(simulated):
     cells = {(1, 0): [1, 0, 1, 0], (2, 0): [1, 1, 0, 0], (3, 0): [1, 0, 0, 0]}
 
-    (row,) = item_table(respondents(score_tables(simulated(cells))))
+    (row,), _ = item_table(respondents(score_tables(simulated(cells))))
 
     assert row.stability is None
     assert row.to_dict()["stability"] is None
     assert "too-few-respondents" in [caution.code for caution in row.cautions]
 
 
-def test_a_share_that_leaves_nothing_is_told(people):
-    (row,) = item_table(people, share=1.0)
+@pytest.mark.parametrize("share", [0, 1.0, 2, -0.1, float("nan")])
+def test_a_share_that_is_none_is_refused(people, share):
+    with pytest.raises(DesignError) as caught:
+        item_table(people, share=share)
+
+    assert caught.value.code == "bad-share"
+
+
+def test_a_share_that_leaves_nothing_of_a_short_task_is_told(simulated):
+    cells = {(seed, 0): [1, seed % 2, 0] for seed in range(4)}
+    frames = [simulated(cells, model=model) for model in ("m", "n")]
+
+    (row,), _ = item_table(respondents(score_tables(pd.concat(frames))), share=0.1)
 
     assert row.pruning == ()
     assert "bad-share" in [caution.code for caution in row.cautions]
 
 
-def test_what_no_task_allows_is_refused(simulated):
-    people = respondents(score_tables(simulated({(1, 0): [1, 0, 1]})))
+def test_what_a_task_does_not_allow_is_kept_with_its_reason(people, simulated):
+    lone = respondents(score_tables(simulated({(1, 0): [1, 0, 1]}, task="lone")))
 
-    with pytest.raises(DesignError) as caught:
-        item_table(people)
+    rows, refused = item_table((*people, *lone))
 
-    assert caught.value.code == "too-few-respondents"
+    assert [row.who.task for row in rows] == ["task"]
+    assert [(who.task, error.code) for who, error in refused] == [
+        ("lone", "too-few-respondents")
+    ]

@@ -33,7 +33,7 @@ def people(*frames):
 def test_a_row_is_the_signal_and_noise_of_the_mean_scores(simulated):
     who = people(responses(simulated))
 
-    (row,) = signal_table(who)
+    (row,), _ = signal_table(who)
 
     scores = who[0].grid()[0].mean(-1)
     alone = signal_noise(scores, rng=np.random.default_rng(1))
@@ -47,15 +47,15 @@ def test_each_option_changes_the_number(simulated):
     who = people(responses(simulated))
 
     def snr(**options):
-        return signal_table(who, **options)[0].signal_noise.snr
+        return signal_table(who, **options)[0][0].signal_noise.snr
 
     plain = snr()
     assert snr(n_last=3).value != plain.value
     assert snr(signal="rel-std").value != plain.value
     assert snr(confidence_level=0.5).interval != plain.interval
     assert snr(scale="chance").value != plain.value
-    assert signal_table(who, scale="score")[0].signal_noise.noise.value < (
-        signal_table(who)[0].signal_noise.noise.value
+    assert signal_table(who, scale="score")[0][0].signal_noise.noise.value < (
+        signal_table(who)[0][0].signal_noise.noise.value
     )
     assert snr(entropy=1).interval != plain.interval
     assert snr(entropy=0).interval == plain.interval
@@ -64,7 +64,7 @@ def test_each_option_changes_the_number(simulated):
 def test_larger_models_are_targets_and_no_signal(simulated):
     who = people(responses(simulated))
 
-    (row,) = signal_table(who, larger={"m": "o", "n": "p"})
+    (row,), _ = signal_table(who, larger={"m": "o", "n": "p"})
 
     assert row.models == ("m", "n")
     assert row.signal_noise.decision_accuracy.value in (0, 1)
@@ -79,11 +79,22 @@ def test_an_unknown_model_is_refused_by_name(simulated):
     assert caught.value.code == "unknown-model"
 
 
+def test_a_task_that_was_not_put_to_a_named_model_is_refused_alone(simulated):
+    both = people(responses(simulated), responses(simulated, "b", models=("m", "n")))
+
+    rows, refused = signal_table(both, larger={"m": "o", "n": "p"})
+
+    assert [row.who.task for row in rows] == ["a"]
+    assert [(who.task, error.code) for who, error in refused] == [
+        ("b", "unknown-model")
+    ]
+
+
 def test_items_that_some_checkpoint_lacks_are_left_out_and_told(simulated):
     few = responses(simulated, models=("m",))
     frame = pd.concat([few[few["item_index"] < 30], responses(simulated, models="no")])
 
-    (row,) = signal_table(people(frame))
+    (row,), _ = signal_table(people(frame))
 
     assert row.n_items == 30
     assert "items-not-shared" in [caution.code for caution in row.cautions]
@@ -96,15 +107,24 @@ def test_no_item_in_common_is_refused(simulated):
         [first[first["item_index"] < 9], second[second["item_index"] > 8]]
     )
 
-    with pytest.raises(DesignError) as caught:
-        signal_table(people(frame))
+    rows, refused = signal_table(people(frame, responses(simulated, "b")))
 
-    assert caught.value.code == "items-differ"
+    assert [row.who.task for row in rows] == ["b"]
+    assert [(who.task, error.code) for who, error in refused] == [("a", "items-differ")]
+
+
+def test_a_metric_that_scores_nothing_is_refused(simulated):
+    frame = responses(simulated).assign(output_type="generate_until")
+
+    rows, refused = signal_table(respondents(score_tables(frame, discrete="acc")))
+
+    assert rows == ()
+    assert [error.code for _, error in refused] == ["no-responses"]
 
 
 def test_the_best_tasks_are_chosen_among_those_of_one_metric(simulated):
     good, bad = responses(simulated, "good", n=400), responses(simulated, "bad", n=6)
-    rows = signal_table(people(good, bad))
+    rows, _ = signal_table(people(good, bad))
 
     some, chosen = best_tasks(rows)
 
@@ -114,6 +134,6 @@ def test_the_best_tasks_are_chosen_among_those_of_one_metric(simulated):
 
 def test_one_task_leaves_nothing_to_choose(simulated):
     with pytest.raises(DesignError) as caught:
-        best_tasks(signal_table(people(responses(simulated))))
+        best_tasks(signal_table(people(responses(simulated)))[0])
 
     assert caught.value.code == "too-few-tasks"

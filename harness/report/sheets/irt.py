@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.errors import DesignError
-from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
+from harness.report.sheets.sheet import NOTES, Footnotes, Refused, Sheet, refusals
 from harness.report.text import (
     UNDEFINED,
     condition_name,
@@ -19,7 +18,6 @@ from harness.report.text import (
     step_name,
 )
 from harness.stats.irt_table import TaskIrt
-from harness.stats.tables import Respondents
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,9 +47,7 @@ ABILITY_COLUMNS = (
 )
 
 
-def irt_sheet(
-    rows: Sequence[TaskIrt], refused: Sequence[tuple[Respondents, DesignError]]
-) -> Sheet:
+def irt_sheet(rows: Sequence[TaskIrt], refused: Refused) -> Sheet:
     """Return a row for each task, and why others have none."""
     notes = Footnotes()
     return Sheet(
@@ -89,15 +85,6 @@ def irt_frame(rows: Sequence[TaskIrt]) -> pd.DataFrame:
             frame.insert(place, name, value)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
-
-
-def refusals(
-    refused: Sequence[tuple[Respondents, DesignError]],
-) -> tuple[str, ...]:
-    """Say which tasks allow no such analysis, and why."""
-    return tuple(
-        f"{condition_name(who)}: {error} [{error.code}]" for who, error in refused
-    )
 
 
 def _cells(row: TaskIrt, notes: Footnotes) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
+from harness.report.sheets.sheet import NOTES, Footnotes, Refused, Sheet, refusals
 from harness.report.text import (
     UNDEFINED,
     between,
@@ -52,13 +52,14 @@ ITEM_COLUMNS = (
 )
 
 
-def item_sheet(rows: Sequence[TaskItems]) -> Sheet:
+def item_sheet(rows: Sequence[TaskItems], refused: Refused = ()) -> Sheet:
     """Return a row for each task: reliability, flags, stability."""
     notes = Footnotes()
     return Sheet(
         columns=TASK_COLUMNS,
         parts=(("", tuple(_task_cells(row, notes) for row in rows)),),
         notes=notes.texts,
+        remarks=refusals(refused),
         # Of many tasks they would bury the table.
         sentences=pruning_sentences(rows[0]) if len(rows) == 1 else (),
         frame=lambda: item_frame(rows),
@@ -91,7 +92,10 @@ def item_frame(rows: Sequence[TaskItems]) -> pd.DataFrame:
     for row in rows:
         frame = row.analysis.to_frame()
         # The place in the task, which is not that among the items put.
-        frame["item_index"] = list(row.who.item_indexes)
+        places = np.array(row.who.item_indexes)
+        frame["item_index"] = places
+        for name in ("same_id_as", "same_responses_as"):
+            frame[name] = frame[name].map(lambda j, places=places: places[j], "ignore")
         names = {**row.who.condition, "metric": row.who.metric}
         for place, (name, value) in enumerate(names.items()):
             frame.insert(place, name, value)
@@ -100,11 +104,16 @@ def item_frame(rows: Sequence[TaskItems]) -> pd.DataFrame:
 
 
 def worst_first(row: TaskItems) -> list[int]:
-    """Return the items, flagged ones first, then those that discriminate least."""
+    """Return the items, the suspicious first: those that may be wrong, then copies.
+
+    Then those that tell nothing, and the rest by how little they discriminate.
+    """
     analysis = row.analysis
-    places = range(len(analysis.item_ids))
+    is_copy = (analysis.same_id_as >= 0) | (analysis.same_responses_as >= 0)
+    is_flat = analysis.is_all_right | analysis.is_all_wrong
     worth = np.nan_to_num(analysis.item_rest, nan=0.0)
-    return sorted(places, key=lambda j: (not item_flags(row, j), worth[j], j))
+    keys = (worth, ~is_flat, ~is_copy, ~analysis.is_surely_negative)
+    return [int(j) for j in np.lexsort(keys)]
 
 
 def item_flags(row: TaskItems, item: int) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError
-from harness.report.text import FIGURES, FILLS, clean
+from harness.errors import DesignError, InputError
+from harness.report.text import FIGURES, FILLS, clean, condition_name
 from harness.stats.estimate import Caution
+from harness.stats.tables import Respondents
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,10 @@ class Sheet:
     sentences: tuple[str, ...] = ()
 
 
+Refused = Sequence[tuple[Respondents, DesignError]]
+"""Who cannot be analysed, and why."""
+
+
 class Footnotes:
     """Notes numbered as they come; those that differ in figures only are one."""
 
@@ -76,6 +81,15 @@ class Footnotes:
             also = f" (so in the first of {len(others) + 1} rows)" if others else ""
             notes.append(f"{first}{also} [{kind.partition(' ')[0]}]")
         return tuple(notes)
+
+
+def refusals(
+    refused: Refused,
+) -> tuple[str, ...]:
+    """Say which tasks allow no such analysis, and why."""
+    return tuple(
+        f"{condition_name(who)}: {error} [{error.code}]" for who, error in refused
+    )
 
 
 def show(sheet: Sheet, *, console: Console | None = None) -> None:

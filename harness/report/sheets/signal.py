@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
+from harness.report.sheets.sheet import NOTES, Footnotes, Refused, Sheet, refusals
 from harness.report.text import (
     UNDEFINED,
     between,
@@ -42,6 +42,7 @@ COLUMNS = (
 
 def signal_sheet(
     rows: Sequence[TaskSignal],
+    refused: Refused = (),
     best: tuple[Sequence[TaskSignal], SubtaskFilter] | None = None,
 ) -> Sheet:
     """Return a row for each task, and which tasks to keep where that was asked."""
@@ -51,6 +52,7 @@ def signal_sheet(
         columns=COLUMNS,
         parts=(("", cells),),
         notes=notes.texts,
+        remarks=refusals(refused),
         sentences=(best_sentence(*best),) if best else (),
         frame=lambda: signal_frame(rows),
     )

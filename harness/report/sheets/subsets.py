@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.errors import DesignError
-from harness.report.sheets.irt import refusals
-from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
+from harness.report.sheets.sheet import NOTES, Footnotes, Refused, Sheet, refusals
 from harness.report.text import (
     condition_name,
     correlation,
@@ -16,7 +14,6 @@ from harness.report.text import (
 )
 from harness.stats.subset_table import TaskSubsets
 from harness.stats.subsets.quality import SubsetQuality
-from harness.stats.tables import Respondents
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,9 +40,7 @@ REMARK = (
 )
 
 
-def subset_sheet(
-    rows: Sequence[TaskSubsets], refused: Sequence[tuple[Respondents, DesignError]]
-) -> Sheet:
+def subset_sheet(rows: Sequence[TaskSubsets], refused: Refused) -> Sheet:
     """Return a part for each task, a row for each method and size."""
     notes = Footnotes()
     parts = []

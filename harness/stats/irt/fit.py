@@ -46,6 +46,10 @@ MANY_ITEMS = 20_000
 FEW_FOR_JOINT = 500
 """With fewer items, a joint fit's abilities are not known well enough to be data."""
 
+NO_SPREAD = 1e-3
+"""Slopes per SD of ability below which items do not tell respondents apart: the fit
+lies on the bound of an ability SD of 0."""
+
 NAMES: dict[ModelName, str] = {
     "rasch": "Rasch model",
     "1pl": "1PL",
@@ -121,8 +125,8 @@ def fit_irt(
 
     Cautions: ``constant-items``, ``unanswered-respondents``, ``too-few-for-slopes``,
     ``too-few-for-guessing``, ``shrunken``, ``dependent-respondents``,
-    ``parameters-on-a-bound``, ``undetermined-items``, ``not-converged``,
-    ``few-items-for-joint``.
+    ``parameters-on-a-bound``, ``abilities-alike``, ``undetermined-items``,
+    ``not-converged``, ``few-items-for-joint``.
 
     References
     ----------
@@ -171,8 +175,9 @@ def fit_irt(
         items=ItemModel(
             model=fitted_model,
             item_ids=tuple(names[varies].tolist()),
-            discrimination=slope / sd,
-            difficulty=-curves.intercept * sd / slope,
+            discrimination=np.ones(len(slope)) if is_rasch else slope,
+            # In a Rasch model sd is the slope of all, which cancels; it may be 0.
+            difficulty=-curves.intercept / (1 if is_rasch else slope),
             guessing=np.zeros(len(slope)) if curves.guess is None else curves.guess,
             ability_sd=sd,
         ),
@@ -365,6 +370,12 @@ def _fit_cautions(
             "simpler model, would"
         )
         cautions.append(Caution("undetermined-items", text))
+    if fitted.curves.slope.max() < NO_SPREAD:
+        text = (
+            "no ability is told from another: respondents answer as alike as chance "
+            "lets them; harder or easier items, or other respondents, would tell"
+        )
+        cautions.append(Caution("abilities-alike", text))
     if not fitted.converged:
         text = (
             f"still moving after {fitted.n_iterations} passes; more respondents, or a "

@@ -148,6 +148,12 @@ def evaluate_subsets(
     rng = np.random.default_rng(rng)
     rows_of = {"models": models, "train_seeds": train_seeds, "steps": steps}
     check_level(confidence_level)
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise DesignError(
+            f"there is no subset method {unknown[0]!r}; choose one of "
+            f"{', '.join(METHODS)}",
+            code="unknown-method",
+        )
     _check_draws(n_draws, (1 - confidence_level) / 2)
     _check_lengths(scores.shape, {**rows_of, "groups": groups}, strata)
     entropy = int(rng.integers(2**63))

@@ -68,7 +68,7 @@ class HeldOut:
         if n_groups < 2:
             raise DesignError(
                 f"{n_groups} group of respondents: a subset is judged on models it "
-                "was not chosen by; give at least 2 training runs",
+                "was not chosen by; give at least 2 of them, training runs or models",
                 code="too-few-respondents",
             )
         model = _codes(models)

@@ -466,3 +466,13 @@ def test_a_fit_is_a_table_and_plain_types(simulated):
     assert plain["n_independent"] == 600
     assert plain["guessing_se"] == [None] * 10
     assert plain["ability_sd_se"] is None
+
+
+def test_respondents_that_chance_alone_tells_apart_are_told_so(codes):
+    """Each answers exactly half of the items: less spread than chance would give."""
+    responses = np.array([np.roll([1.0, 0.0] * 10, r) for r in range(40)])
+
+    fit = fit_irt(responses, model="rasch")
+
+    assert "abilities-alike" in codes(fit)
+    assert fit.items.ability_sd < 1e-3
