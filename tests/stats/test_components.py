@@ -552,6 +552,20 @@ def test_few_items_that_differ_are_told_of_each_component_over_items():
     assert codes(repeats.repeat) == ["near-the-edge"]
 
 
+def test_few_items_that_make_the_variance_are_told():
+    """One item is wrong twice, 100 once: that one makes the variance of items."""
+    scores = np.ones((3_000, 2))
+    scores[:100, 0] = 0
+    scores[100] = 0
+    found = repeat_components(scores)
+    even = np.repeat(np.arange(3_000) % 2.0, 2).reshape(-1, 2)
+    even[::3, 0] = 1
+
+    for estimate in (found.item, found.icc_single, found.icc_mean):
+        assert codes(estimate) == ["few-items"]
+    assert all(not e.cautions for e in repeat_components(even).estimates)
+
+
 def test_seeds_apart_by_the_same_on_all_items_are_all_training():
     found = seed_components(np.full((3, 4), 0.5) + np.array([[0.0], [0.1], [0.3]]))
 
