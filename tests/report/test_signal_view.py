@@ -171,7 +171,7 @@ def test_without_larger_models_the_command_is_named(zoo, view):
     html = page.render(zoo)
 
     assert not view.has_decisions
-    assert "evalvar snr STORE --larger SMALL=LARGE" in html
+    assert "evalvar report STORE --larger SMALL=LARGE" in html
 
 
 def larger(simulated, **models_of):
