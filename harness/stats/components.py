@@ -19,6 +19,7 @@ from harness.stats.intervals import (
 )
 from harness.stats.ranks import ties_made_equal
 from harness.stats.resample import check_scores
+from harness.stats.series import near_bound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +36,6 @@ FEW_ITEMS = 5
 FEW_COUNTING_ITEMS = 20
 """Fewer items that make the variance of a component, as of nearly certain answers,
 leave its interval with 20 to 88 % instead of 95, and of 30 ordinary items up to 99."""
-
-NEAR_BOUND = 5
-"""A mean fewer seed SDs than this from 0 or 1 has seeds too skewed to cover 93 %."""
 
 SAME = 1e-12
 """Means that differ by less, relative to the largest score, differ by rounding."""
@@ -747,17 +745,9 @@ def _doubts(
             )
         )
     means = cells.mean((0, 2))
-    room = float(np.minimum(means, 1 - means).min())
+    closest = float(np.minimum(means, 1 - means).min())
     sd = math.sqrt(max(seed.value, 0))
-    if room < NEAR_BOUND * sd:
-        cautions.append(
-            Caution(
-                "near-bound",
-                f"the mean is {room / sd:.2g} seed SDs from 0 or 1, so that seeds are "
-                "skewed and their interval is too narrow; a continuous metric is not",
-            )
-        )
-    return tuple(cautions)
+    return (*cautions, *near_bound(closest, sd, (0, 1)))
 
 
 def _check_counts(n_replicates: int, n_items: int, word: str = "seed") -> None:

@@ -14,6 +14,11 @@ from harness.stats.ranks import ties_made_equal
 Floats = npt.NDArray[np.float64]
 
 
+NEAR_BOUND = 5
+"""A mean fewer seed SDs than this from the end of its scale has seeds too skewed for
+intervals of normal seeds: at 2 SDs they cover 80 to 90 %."""
+
+
 def seed_sd(
     scores: Floats, *, ddof: int = 1, confidence_level: float = 0.95
 ) -> Estimate:
@@ -82,7 +87,11 @@ def seed_sd(
 
 
 def last_seed_sd(
-    last: Floats, *, ddof: int = 1, confidence_level: float = 0.95
+    last: Floats,
+    *,
+    ddof: int = 1,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+    confidence_level: float = 0.95,
 ) -> Estimate:
     """Return the standard deviation over seeds at one checkpoint.
 
@@ -96,10 +105,12 @@ def last_seed_sd(
         Scores at the last checkpoint; ``nan`` where not evaluated.
     ddof : {1, 0}
         Subtracted from the number of seeds in the SD's denominator.
+    bounds : tuple of float
+        What scores can be.
 
     Notes
     -----
-    Cautions: ``one-seed``, ``constant-over-seeds``.
+    Cautions: ``one-seed``, ``constant-over-seeds``, ``near-bound``.
     """
     _check_ddof(ddof)
     values = last[~np.isnan(last)]
@@ -117,6 +128,7 @@ def last_seed_sd(
         confidence_level=confidence_level,
         n=n,
         method=f"{method}; chi-square interval",
+        cautions=near_bound(float(values.mean()), unbiased, bounds),
     )
 
 
@@ -147,6 +159,7 @@ def signal_to_noise(
     *,
     above: float | None = None,
     ddof: int = 1,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
     confidence_level: float = 0.95,
     quantity: str = "snr",
 ) -> Estimate:
@@ -167,10 +180,15 @@ def signal_to_noise(
         Scores at the last checkpoint; ``nan`` where not evaluated.
     above : float, optional
         Chance level to measure the signal from; ``nan`` where there is none.
+    bounds : tuple of float
+        What scores can be.
 
     Notes
     -----
-    Cautions: ``no-chance-level``, ``one-seed``, ``constant-over-seeds``.
+    The interval is for other seeds on these items.
+
+    Cautions: ``no-chance-level``, ``one-seed``, ``constant-over-seeds``,
+    ``near-bound``.
 
     References
     ----------
@@ -199,7 +217,30 @@ def signal_to_noise(
         confidence_level=confidence_level,
         n=n,
         method=f"{method}; noncentral t interval",
+        cautions=near_bound(mean, float(values.std(ddof=1)), bounds),
     )
+
+
+def near_bound(
+    mean: float, sd: float, bounds: tuple[float, float]
+) -> tuple[Caution, ...]:
+    """Return the caution that seeds are skewed by an end of their scale, if they are.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Over seeds.
+    bounds : tuple of float
+        What scores can be.
+    """
+    room, bound = min((abs(mean - bound), bound) for bound in bounds)
+    if room >= NEAR_BOUND * sd:
+        return ()
+    text = (
+        f"the mean is {room / sd:.2g} seed SDs from {bound:g}, where scores end, so "
+        "that seeds are skewed and their interval is too narrow"
+    )
+    return (Caution("near-bound", text),)
 
 
 def _no_spread(values: Floats, n_seeds: int) -> tuple[str, str] | None:

@@ -338,7 +338,9 @@ def _metric_variance(
     column, last_cautions = last_step(scores) if n else (0, ())
     last = scores[:, column]
     here = ~np.isnan(last)
-    spread = last_seed_sd(last, ddof=options.ddof, confidence_level=level)
+    spread = last_seed_sd(
+        last, ddof=options.ddof, bounds=limits, confidence_level=level
+    )
     if n:
         seeds = table[here, column][:, shared]
         mean = _mean_estimate(seeds.mean(0), level, limits)
@@ -376,6 +378,7 @@ def _metric_variance(
             last,
             above=above,
             ddof=options.ddof,
+            bounds=limits,
             confidence_level=level,
             quantity=quantity,
         )

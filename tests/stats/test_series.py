@@ -262,3 +262,23 @@ def test_one_seed_in_all_is_one_caution():
     assert seed_sd(one).cautions == signal_to_noise(one[:, -1]).cautions
     assert "at one step" in seed_sd(two).cautions[0].text
     assert "at the last step" in signal_to_noise(two[:, -1]).cautions[0].text
+
+
+@pytest.mark.parametrize(
+    ("last", "bounds", "told"),
+    [
+        ([0.97, 0.98, 0.99], (0, 1), ["near-bound"]),
+        ([0.01, 0.02, 0.03], (0, 1), ["near-bound"]),
+        ([0.47, 0.48, 0.49], (0, 1), []),
+        ([0.97, 0.98, 0.99], (-math.inf, math.inf), []),
+        ([-0.03, -0.02, -0.01], (-math.inf, 0), ["near-bound"]),
+        ([0.94, 0.95, 0.96], (0, 1), []),
+    ],
+)
+def test_seeds_near_the_end_of_their_scale_are_told(last, bounds, told, codes):
+    """The last mean is 5 SDs from the end, the first 2."""
+    for estimate in (
+        last_seed_sd(np.array(last), bounds=bounds),
+        signal_to_noise(np.array(last), bounds=bounds),
+    ):
+        assert codes(estimate) == told
