@@ -9,15 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 from page import Page, cited, data, fixed, shown, within
 
+from harness.stats.decisions import averaging_gain
 from harness.stats.intervals import score_interval
 from harness.stats.ranks import monotonicity, rank_correlations
-from harness.stats.signal import (
-    averaging_gain,
-    checkpoints_needed,
-    filter_subtasks,
-    signal_noise,
-    total_variation,
-)
+from harness.stats.signal import signal_noise
+from harness.stats.task_filter import filter_subtasks
+from harness.stats.variation import checkpoints_needed, total_variation
 
 FOLDER = "bigscience"
 N_LAST = 10

@@ -38,8 +38,9 @@ from harness.stats.components import (
     seed_components,
 )
 from harness.stats.crossed import crossed_bootstrap
+from harness.stats.decisions import averaging_gain, decision_accuracy
 from harness.stats.estimate import Estimate
-from harness.stats.intervals import score_interval
+from harness.stats.intervals import is_binary, score_interval
 from harness.stats.pairs import paired_difference
 from harness.stats.ranks import (
     monotonicity_interval,
@@ -47,12 +48,8 @@ from harness.stats.ranks import (
     settled_monotonicity,
 )
 from harness.stats.series import last_seed_sd, seed_sd, signal_to_noise
-from harness.stats.signal import (
-    averaging_gain,
-    decision_accuracy,
-    signal_noise,
-    total_variation,
-)
+from harness.stats.signal import signal_noise
+from harness.stats.variation import total_variation
 from harness.streams import stream
 
 ENTROPY = 20261125
@@ -585,10 +582,12 @@ def _of_seeds(table: np.ndarray[Any, Any]) -> Found:
         "icc_mean",
     )
     last = table.mean(-1)
+    # As the variance table does: it knows what a metric can be.
+    bounds = (0.0, 1.0) if is_binary(table.ravel()) else (-math.inf, math.inf)
     return {
         **{name: getattr(found, name) for name in names},
-        "seed_sd_last": last_seed_sd(last),
-        "snr": signal_to_noise(last, above=0.0),
+        "seed_sd_last": last_seed_sd(last, bounds=bounds),
+        "snr": signal_to_noise(last, above=0.0, bounds=bounds),
     }
 
 
@@ -1121,11 +1120,8 @@ REASONS: dict[str, str] = {
     "tails, so that no caution could tell such tables from others. Bonett's interval "
     "(`robust_seed_sd`) is for those who expect failed runs: it errs on the wide side, "
     "and less than chi-square's on the narrow one.",
-    "0 and 1": "Seeds whose scores are few answers from 0 or 1: `seed_sd_last` and "
-    "`snr` see the scores alone. In the variance table `near-bound` and "
-    "`few-discordant-items`, of the split of the same seeds, stand in the same row. "
-    "`snr` is for the items at hand: other items move the mean of all seeds alike, "
-    "which shows with 30 of them.",
+    "0 and 1": "`snr` is for the items at hand: other items move the mean of all seeds "
+    "alike, which shows with 30 of them.",
     "other items": "The rank correlation of 5 steps at chance takes few values.",
     "repeats of one checkpoint": "Components of 30 to 300 items of which few vary.",
     "corrected_sd": "The SD over seeds that do not differ at all: cut off at 0, its "

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from page import Page, cited, data, fixed, percent, shown
 
+from harness.stats.decisions import decision_accuracy
 from harness.stats.intervals import score_interval
 from harness.stats.ranks import rank_correlations
-from harness.stats.signal import decision_accuracy, signal_noise
+from harness.stats.signal import signal_noise
 
 FOLDER = "pythia_evals"
 TASKS = (

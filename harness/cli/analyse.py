@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     from harness.stats.irt.fit import MethodName
     from harness.stats.irt.model import ModelName
     from harness.stats.ranks import RankMethod
+    from harness.stats.respondents import Respondents
     from harness.stats.subsets.quality import Method
-    from harness.stats.tables import Kind, Respondents, ScoreTable
+    from harness.stats.tables import Kind, ScoreTable
 
 
 class By(StrEnum):
@@ -350,7 +351,7 @@ def _people(
     kind: Kind = "discrete",
 ) -> tuple[Respondents, ...]:
     """Return who answered what, of all models."""
-    from harness.stats.tables import respondents
+    from harness.stats.respondents import respondents
 
     first, second = (metric, None) if kind == "discrete" else (None, metric)
     tables = _tables(store, model, task, formulation, steps, first, second)

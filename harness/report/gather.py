@@ -22,15 +22,14 @@ from harness.stats.formulation_table import (
 from harness.stats.irt_table import TaskIrt, irt_table
 from harness.stats.item_table import TaskItems, item_table
 from harness.stats.ranks import RankMethod
+from harness.stats.respondents import Respondents, respondents
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
 from harness.stats.signal_table import TaskSignal, signal_table
 from harness.stats.subset_table import TaskSubsets, subset_table
 from harness.stats.tables import (
     SETTING_WORDS,
-    Respondents,
     ScoreTable,
     formulation_pairs,
-    respondents,
     score_tables,
 )
 from harness.stats.variance import (

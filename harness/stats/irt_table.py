@@ -17,7 +17,7 @@ from harness.stats.irt.fit import MethodName, fit_irt
 from harness.stats.irt.information import InformationCurve, information_curve
 from harness.stats.irt.item_fit import ItemFit, item_fit
 from harness.stats.irt.model import IrtFit, ModelName
-from harness.stats.tables import Respondents
+from harness.stats.respondents import Respondents
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +121,7 @@ def irt_table(
     Parameters
     ----------
     people : iterable of Respondents
-        From `harness.stats.tables.respondents`; scores of 0 and 1.
+        From `harness.stats.respondents.respondents`; scores of 0 and 1.
     model, method
         As `harness.stats.irt.fit.fit_irt` takes them.
     confidence_level : float

@@ -17,8 +17,8 @@ from harness.stats.pruning import (
     discrimination_stability,
     prune_items,
 )
+from harness.stats.respondents import Respondents
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
-from harness.stats.tables import Respondents
 from harness.streams import stream
 
 
@@ -67,7 +67,7 @@ def item_table(
     Parameters
     ----------
     people : iterable of Respondents
-        From `harness.stats.tables.respondents`.
+        From `harness.stats.respondents.respondents`.
     confidence_level : float
         Of every interval.
     share : float

@@ -10,20 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DesignError
+from harness.stats.decisions import N_LAST, AveragingGain, averaging_gain
 from harness.stats.estimate import Caution, Estimate
-from harness.stats.signal import (
-    N_LAST,
-    AveragingGain,
-    Scale,
-    SignalMethod,
-    SignalNoise,
-    SubtaskFilter,
-    averaging_gain,
-    filter_subtasks,
-    signal_noise,
-    total_variation,
-)
-from harness.stats.tables import Respondents
+from harness.stats.respondents import Respondents
+from harness.stats.signal import Scale, SignalMethod, SignalNoise, signal_noise
+from harness.stats.task_filter import SubtaskFilter, filter_subtasks
+from harness.stats.variation import total_variation
 from harness.streams import stream
 
 Floats = npt.NDArray[np.float64]
@@ -82,7 +74,7 @@ def signal_table(
     Parameters
     ----------
     people : iterable of Respondents
-        From `harness.stats.tables.respondents`.
+        From `harness.stats.respondents.respondents`.
     n_last, signal, scale
         As `harness.stats.signal.signal_noise` takes them.
     larger : mapping of str to str, optional

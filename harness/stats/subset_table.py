@@ -8,10 +8,10 @@ from typing import Any
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
+from harness.stats.respondents import Respondents
 from harness.stats.subsets.estimate import Estimator
 from harness.stats.subsets.evaluate import METHODS, evaluate_subsets
 from harness.stats.subsets.quality import Method, SubsetEvaluation
-from harness.stats.tables import Respondents
 from harness.streams import stream
 
 
@@ -48,7 +48,7 @@ def subset_table(
     Parameters
     ----------
     people : iterable of Respondents
-        From `harness.stats.tables.respondents`.
+        From `harness.stats.respondents.respondents`.
     sizes : sequence of int
         How many items the subsets have.
     methods

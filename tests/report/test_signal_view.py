@@ -11,7 +11,8 @@ from harness.report.figures.signal import Mark, signal_figure
 from harness.report.gather import Refusal, gather
 from harness.report.views.signal import signal_view
 from harness.stats.estimate import Caution
-from harness.stats.tables import respondents, score_tables
+from harness.stats.respondents import respondents
+from harness.stats.tables import score_tables
 
 
 def models(simulated, names=("m", "n"), **columns):

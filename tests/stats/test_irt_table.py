@@ -8,7 +8,8 @@ import pytest
 
 from harness.stats.irt.fit import fit_irt
 from harness.stats.irt_table import irt_table
-from harness.stats.tables import respondents, score_tables
+from harness.stats.respondents import respondents
+from harness.stats.tables import score_tables
 
 
 def responses(simulated, n_runs=8, n_items=15, task="a", **columns):

@@ -7,7 +7,8 @@ import pytest
 from harness.errors import DesignError
 from harness.stats.item_table import item_table
 from harness.stats.items import analyse_items
-from harness.stats.tables import respondents, score_tables
+from harness.stats.respondents import respondents
+from harness.stats.tables import score_tables
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.stats.decisions import decision_accuracy
 from harness.stats.ranks import monotonicity, rank_correlations
-from harness.stats.signal import decision_accuracy, signal_noise, total_variation
+from harness.stats.signal import signal_noise
+from harness.stats.variation import total_variation
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(

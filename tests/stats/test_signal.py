@@ -11,14 +11,11 @@ from hypothesis.extra.numpy import arrays
 from stats.series_designs import runs, two_scales
 
 from harness.errors import DesignError
-from harness.stats.signal import (
-    SCALE_NAMES,
-    SIGNAL_NAMES,
-    averaging_gain,
+from harness.stats.decisions import averaging_gain, decision_accuracy
+from harness.stats.signal import SCALE_NAMES, SIGNAL_NAMES, signal_noise
+from harness.stats.task_filter import filter_subtasks
+from harness.stats.variation import (
     checkpoints_needed,
-    decision_accuracy,
-    filter_subtasks,
-    signal_noise,
     tolerance_probability,
     total_variation,
 )

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from harness.errors import DesignError
+from harness.stats.respondents import respondents
 from harness.stats.signal import signal_noise
 from harness.stats.signal_table import best_tasks, signal_table
-from harness.stats.tables import respondents, score_tables
+from harness.stats.tables import score_tables
 
 STEPS = (0, 10, 20, 30, 40)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.stats.respondents import respondents
 from harness.stats.subset_table import subset_table
 from harness.stats.subsets.evaluate import evaluate_subsets
-from harness.stats.tables import respondents, score_tables
+from harness.stats.tables import score_tables
 from harness.streams import stream
 
 METHODS = {"stratified": ("weighted",)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.errors import DesignError, InputError
 from harness.report.text import FIGURES, FILLS, clean, condition_name
 from harness.stats.estimate import Caution
-from harness.stats.tables import Respondents
+from harness.stats.respondents import Respondents
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,8 @@ from harness.report.text import (
     share,
     spread,
 )
-from harness.stats.signal import SubtaskFilter
 from harness.stats.signal_table import TaskSignal
+from harness.stats.task_filter import SubtaskFilter
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -38,7 +38,7 @@ from harness.stats.irt.curves import MIN_PER_BIN, ItemCurve
 from harness.stats.irt_table import TaskIrt
 from harness.stats.item_table import TaskItems
 from harness.stats.items import ENOUGH
-from harness.stats.tables import Respondents
+from harness.stats.respondents import Respondents
 
 Floats = npt.NDArray[np.float64]
 

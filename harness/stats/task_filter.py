@@ -1,0 +1,200 @@
+"""Which subtasks are worth averaging? The best first, judged on other models."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import DesignError
+from harness.stats.estimate import Caution, Estimate, Interval, undefined
+from harness.stats.resample import RNGLike, SeedLike, check_scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+from harness.stats.decisions import N_LAST
+from harness.stats.signal import (
+    SCALE_NAMES,
+    SIGNAL_NAMES,
+    Scale,
+    SignalMethod,
+    check_name,
+    scale_of,
+    spread_of_models,
+)
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SubtaskFilter:
+    """Subtasks by their own signal-to-noise ratio, and what the best ones give."""
+
+    order: tuple[int, ...]
+    """Subtasks, the one of the largest ratio first."""
+
+    snr: Floats
+    """Ratio of each subtask, in the order given; shape (n_subtasks,)."""
+
+    snr_of_first: Floats
+    """Ratio of the mean score of the first k of `order`; k = 1, 2, …"""
+
+    chosen: tuple[int, ...]
+    """The first k with the largest ratio: chosen by these numbers, so flattered."""
+
+    gain: Estimate
+    """Ratio of the chosen over ratio of all, on models that chose neither."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types; a ``nan`` becomes ``None``."""
+        return {
+            "order": list(self.order),
+            "snr": _listed(self.snr),
+            "snr_of_first": _listed(self.snr_of_first),
+            "chosen": list(self.chosen),
+            "gain": self.gain.to_dict(),
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each subtask, in `order`: ratio, ratio so far, chosen."""
+        import pandas as pd
+
+        order = list(self.order)
+        return pd.DataFrame(
+            {
+                "subtask": order,
+                "snr": self.snr[order],
+                "snr_of_first": self.snr_of_first,
+                "is_chosen": [k < len(self.chosen) for k in range(len(order))],
+            }
+        )
+
+
+def filter_subtasks(
+    scores: Floats,
+    *,
+    n_last: int = N_LAST,
+    signal: SignalMethod = "range",
+    scale: Scale = "mean",
+    chance: float = math.nan,
+    confidence_level: float = 0.95,
+    n_splits: int = 200,
+    rng: RNGLike | SeedLike | None = None,
+) -> SubtaskFilter:
+    """Return which subtasks, best first, give the largest signal-to-noise ratio.
+
+    Subtasks are sorted by their own ratio and taken in that order; the score of the
+    first k is their mean, and the k of the largest ratio is chosen.
+
+    A maximum over k flatters itself, the winner's curse. So models are split at random
+    into halves: one chooses, the other is measured, ``gain = SNR(chosen) / SNR(all)``,
+    and the median over splits is the gain. Its interval is the middle
+    `confidence_level` of the splits: how far halves of these models disagree, which
+    is wider than what all of them leave open.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_subtasks, n_models, n_seeds, n_steps)
+        The last `n_last` steps without missing ones.
+    n_last, signal, scale, chance
+        As for `signal_noise`.
+
+    Raises
+    ------
+    DesignError
+        ``missing-scores``, ``unknown-method``, ``bad-n-last``.
+
+    Notes
+    -----
+    Cautions: ``few-models``, fewer than 4, which cannot be split into pairs: no gain;
+    ``winners-curse``, where the chosen are no better on the other models: at least
+    half of the splits show no gain.
+
+    References
+    ----------
+    D. Heineman et al., arXiv 2508.13144 (2025), section 5, which chooses and measures
+    on the same models.
+    """
+    rng = np.random.default_rng(rng)
+    check_name(signal, SIGNAL_NAMES, "signal")
+    check_name(scale, SCALE_NAMES, "scale")
+    window = np.asarray(scores, dtype=np.float64)[..., -n_last:]
+    if window.shape[-1] < 2:
+        raise DesignError(
+            f"noise over the last {window.shape[-1]} checkpoints has no SD; give 2 or "
+            "more",
+            code="bad-n-last",
+        )
+    check_scores(np.moveaxis(window, 0, -1))
+    zero = chance if scale == "chance" else 0.0
+
+    def choose(part: Floats) -> tuple[Floats, npt.NDArray[np.intp], Floats]:
+        own = _ratios(part, signal, scale, zero)
+        order = np.argsort(-own, stable=True)
+        return own, order, _ratios(_means_of_first(part[order]), signal, scale, zero)
+
+    own, order, so_far = choose(window)
+    n_models = window.shape[1]
+    name = "ratio of the chosen subtasks over that of all"
+    if n_models < 4:
+        text = f"needs 4 models, to choose with some and measure others, has {n_models}"
+        gain = undefined(
+            "filter_gain", n=n_models, method=name, code="few-models", text=text
+        )
+    else:
+        gains = np.empty(n_splits)
+        for i in range(n_splits):
+            shuffled = rng.permutation(n_models)
+            mine, others = np.array_split(shuffled, 2)
+            _, by_mine, ratios = choose(window[:, mine])
+            k = int(np.argmax(ratios))
+            theirs = _means_of_first(window[by_mine][:, others])[[k, -1]]
+            one, all_ = _ratios(theirs, signal, scale, zero)
+            gains[i] = one / all_
+        tail = (1 - confidence_level) / 2
+        low, middle, high = np.quantile(gains, [tail, 0.5, 1 - tail])
+        text = (
+            f"on other models the chosen subtasks gain in {(gains > 1).mean():.0%} of "
+            "splits; that they do better here is the luck of having been chosen"
+        )
+        gain = Estimate(
+            quantity="filter_gain",
+            value=float(middle),
+            interval=Interval(float(low), float(high)),
+            confidence_level=confidence_level,
+            n=n_models,
+            method=f"{name}, on models that did not choose; median and spread over "
+            f"{n_splits} random halves",
+            cautions=(Caution("winners-curse", text),) if middle <= 1 else (),
+        )
+    best = int(np.argmax(so_far)) + 1
+    return SubtaskFilter(
+        order=tuple(order.tolist()),
+        snr=own,
+        snr_of_first=so_far,
+        chosen=tuple(order[:best].tolist()),
+        gain=gain,
+    )
+
+
+def _ratios(window: Floats, signal: SignalMethod, scale: Scale, zero: float) -> Floats:
+    """Return signal over noise of scores (..., n_models, n_seeds, n_last)."""
+    models = window[..., -1].mean(-1)
+    spread = spread_of_models(models, signal) / scale_of(models, scale, zero)
+    noise = window.std(-1, ddof=1) / scale_of(window, scale, zero)
+    size = noise.mean((-2, -1))
+    return np.asarray(spread / np.where(size > 0, size, np.nan))
+
+
+def _means_of_first(window: Floats) -> Floats:
+    counts = np.arange(1, len(window) + 1)
+    return np.asarray(window.cumsum(0) / counts[:, None, None, None])
+
+
+def _listed(values: Floats) -> list[float | None]:
+    return [None if v != v else v for v in values.tolist()]
