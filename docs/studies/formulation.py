@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from page import HERE, Page, fixed, shown
 
+from harness.stats.estimate import Estimate
 from harness.stats.formulation import (
     FormulationComparison,
     compare_formulations,
@@ -39,6 +41,7 @@ def compared(choice: ScoreTable, cloze: ScoreTable) -> FormulationComparison:
         cloze.discrete.scores,
         steps=[int(step or 0) for step in choice.steps],
         chance=choice.discrete.chance,
+        rng=1,
     )
 
 
@@ -104,7 +107,16 @@ def study() -> Page:
     for formulation, estimates in taus.items():
         rows.append([f"τ-b, {formulation}", *(shown(e, 2) for e in estimates)])
     rows.append(
-        ["choice − cloze, last step", *(shown(c.difference) for c in found.values())]
+        [
+            "choice − cloze, last step, for these runs",
+            *(shown(c.difference) for c in found.values()),
+        ]
+    )
+    rows.append(
+        [
+            "choice − cloze, last step, for other seeds and items",
+            *(shown(c.difference_over_seeds) for c in found.values()),
+        ]
     )
     rows.append(
         ["step where choice passes cloze", *(crossing(c) for c in found.values())]
@@ -194,8 +206,11 @@ def study() -> Page:
         f"{fixed(letters.monotonicity, 2)}).",
         "By text every case is above chance, and choice is below cloze by "
         f"{fixed(min(-c.difference.value for c in found.values()))} to "
-        f"{fixed(max(-c.difference.value for c in found.values()))}, every interval "
-        "leaving out 0; τ is "
+        f"{fixed(max(-c.difference.value for c in found.values()))}: for these runs "
+        f"surely in {sure(c.difference for c in found.values())} of {len(found)}, and "
+        "for other seeds and items in "
+        f"{sure(c.difference_over_seeds for c in found.values())} of {len(found)}; "
+        "τ is "
         f"{fixed(min(e.value for e in taus['cloze']), 2)} to "
         f"{fixed(max(e.value for e in taus['cloze']), 2)} "
         f"(paper: {fixed(text.monotonicity, 2)}).",
@@ -291,6 +306,11 @@ def known(task: str, formulation: str) -> PublishedFigure:
     if figure is None:
         raise LookupError(f"no published figure of {task} by {formulation}")
     return figure
+
+
+def sure(estimates: Iterable[Estimate]) -> int:
+    """Count estimates whose interval leaves out 0."""
+    return sum(not e.interval.low <= 0 <= e.interval.high for e in estimates)
 
 
 def crossing(found: FormulationComparison) -> str:

@@ -104,7 +104,11 @@ def variance(
     tables = _tables(store, model, task, formulation, steps, metric, continuous)
     if by is By.formulation:
         pairs, unlike = formulation_table(
-            tables, ddof=ddof, confidence_level=confidence, rank_method=method
+            tables,
+            ddof=ddof,
+            confidence_level=confidence,
+            rank_method=method,
+            entropy=entropy,
         )
         if not pairs:
             raise unlike[0][2] if unlike else nothing_paired(store)

@@ -287,6 +287,7 @@ def gather(
             ddof=ddof,
             rank_method=rank_method,
             confidence_level=confidence_level,
+            entropy=entropy,
         )
         analyses = _analyses(tables, confidence_level, subset_sizes, larger, entropy)
     chosen = _one_attempt_each(trials)

@@ -414,7 +414,12 @@ def _formulation(row: TaskFormulation) -> str:
     if math.isnan(low) or low <= 0 <= high:
         side = "which need not be a difference"
     else:
-        side = f"so by {'letter' if low > 0 else 'text'} it scores more"
+        side = f"so by {'letter' if low > 0 else 'text'} these runs score more"
+        wide = found.difference_over_seeds
+        if wide.interval.low <= 0 <= wide.interval.high:
+            side += f", though other seeds need not {interval(wide)}"
+        elif not math.isnan(wide.interval.low):
+            side += f"; with other seeds and items too {interval(wide)}"
     cross = found.crossing
     if math.isnan(cross.value):
         ahead = "By letter it does not end ahead"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DesignError
+from harness.stats.crossed import crossed_bootstrap
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
 from harness.stats.intervals import check_level, score_interval
 from harness.stats.items import fisher_interval
 from harness.stats.pairs import paired_difference
-from harness.stats.ranks import RankMethod, monotonicity, ties_made_equal
+from harness.stats.ranks import RankMethod, monotonicity_interval, ties_made_equal
+from harness.stats.resample import RNGLike, SeedLike
 from harness.stats.series import last_seed_sd, last_step, seed_sd, signal_to_noise
 
 if TYPE_CHECKING:
@@ -74,7 +76,11 @@ class FormulationComparison:
     """Choice less cloze at each of `steps`, paired by item."""
 
     difference: Estimate
-    """The same at the last checkpoint: the last that all seeds have."""
+    """The same at the last checkpoint: the last that all seeds have. Its interval is
+    over items, for the seeds at hand."""
+
+    difference_over_seeds: Estimate
+    """The same difference with an interval for other seeds and other items."""
 
     crossing: Estimate
     """First step from which choice stays above cloze. The upper end of its interval
@@ -100,6 +106,7 @@ class FormulationComparison:
             "steps": list(self.steps),
             "differences": [e.to_dict() for e in self.differences],
             "difference": self.difference.to_dict(),
+            "difference_over_seeds": self.difference_over_seeds.to_dict(),
             "crossing": crossing,
             "correlation": self.correlation.to_dict(),
             "n_items": self.n_items,
@@ -114,7 +121,12 @@ class FormulationComparison:
         parts = {
             "choice": self.choice.estimates,
             "cloze": self.cloze.estimates,
-            "both": (self.difference, self.crossing, self.correlation),
+            "both": (
+                self.difference,
+                self.difference_over_seeds,
+                self.crossing,
+                self.correlation,
+            ),
         }
         rows = [(name, e.to_frame()) for name, part in parts.items() for e in part]
         frame = pd.concat([row for _, row in rows], ignore_index=True)
@@ -132,13 +144,16 @@ def compare_formulations(
     ddof: int = 1,
     rank_method: RankMethod = "tau-b",
     confidence_level: float = 0.95,
+    rng: RNGLike | SeedLike | None = None,
 ) -> FormulationComparison:
     """Return how one model scores by letter and by text, over its training.
 
     Both formulations are summarised over the checkpoints that have both and the items
     that all of these answered in both, so that nothing else differs. A difference is
     the mean over items of choice less cloze, averaged over seeds, by
-    `paired_difference`: its interval is over items, with the seeds as given.
+    `paired_difference`: its interval is over items, with the seeds as given. Where
+    seeds differ by much it says little of other seeds; `difference_over_seeds` does, by
+    `crossed_bootstrap`.
 
     `crossing` is the first step from which the difference is positive for good. Its
     interval turns those of the differences round: it begins after the last step at
@@ -158,7 +173,9 @@ def compare_formulations(
     bounds : tuple of float
         What scores can be.
     ddof, rank_method
-        As in `seed_sd` and `monotonicity`.
+        As in `seed_sd` and `monotonicity_interval`.
+    rng : optional
+        Generator or seed of the resamples and of the splits of items.
 
     Raises
     ------
@@ -180,6 +197,7 @@ def compare_formulations(
     %, .95); by letter is ahead only in larger models, or later in training.
     """
     choice, cloze = np.asarray(choice, float), np.asarray(cloze, float)
+    rng = np.random.default_rng(rng)
     if choice.shape != cloze.shape or choice.shape[1] != len(steps):
         raise DesignError(
             f"choice has shape {choice.shape}, cloze {cloze.shape}, and there are "
@@ -223,17 +241,22 @@ def compare_formulations(
             ),
             seed_sd=seed_sd(curve, ddof=ddof, confidence_level=confidence_level),
             seed_sd_last=last_seed_sd(
-                last, ddof=ddof, confidence_level=confidence_level
+                last, ddof=ddof, bounds=bounds, confidence_level=confidence_level
             ),
-            snr=signal_to_noise(last, ddof=ddof, confidence_level=confidence_level),
+            snr=signal_to_noise(
+                last, ddof=ddof, bounds=bounds, confidence_level=confidence_level
+            ),
             snr_above_chance=signal_to_noise(
                 last,
                 above=chance,
                 ddof=ddof,
+                bounds=bounds,
                 confidence_level=confidence_level,
                 quantity="snr_above_chance",
             ),
-            monotonicity=monotonicity(curve, method=rank_method),
+            monotonicity=monotonicity_interval(
+                table, method=rank_method, confidence_level=confidence_level, rng=rng
+            ),
         )
 
     there = [int(t) for t in np.flatnonzero(both.any(0))]
@@ -252,6 +275,9 @@ def compare_formulations(
         steps=asked,
         differences=differences,
         difference=differences[there.index(column)],
+        difference_over_seeds=_over_seeds(
+            (tables[0] - tables[1])[here, column], confidence_level, rng
+        ),
         crossing=_crossing(differences, asked),
         correlation=_over_checkpoints(curves[0][both], curves[1][both]),
         n_items=int(shared.sum()),
@@ -316,6 +342,29 @@ def correlation_over_models(
         method=f"{method}; Fisher's interval",
         cautions=cautions,
     )
+
+
+def _over_seeds(
+    differences: Floats, confidence_level: float, rng: np.random.Generator
+) -> Estimate:
+    """Return the mean of (seeds, items) differences, for other seeds and items."""
+    quantity = "difference_over_seeds"
+    n_seeds, n_items = differences.shape
+    if n_seeds < 2 or n_items < 2:
+        lacks = ("one-seed", f"needs at least 2 training seeds, has {n_seeds}")
+        if n_seeds > 1:
+            lacks = ("one-item", f"needs at least 2 items, has {n_items}")
+        return undefined(
+            quantity,
+            n=n_seeds,
+            method="mean difference; crossed bootstrap",
+            code=lacks[0],
+            text=lacks[1],
+        )
+    found = crossed_bootstrap(
+        differences[:, None], "mean", confidence_level=confidence_level, rng=rng
+    )
+    return replace(found, quantity=quantity)
 
 
 def _crossing(differences: tuple[Estimate, ...], steps: tuple[int, ...]) -> Estimate:

@@ -20,6 +20,7 @@ from harness.stats.formulation import (
 from harness.stats.ranks import RankMethod
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
 from harness.stats.tables import Kind, MetricScores, ScoreTable, formulation_pairs
+from harness.streams import stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +84,7 @@ def formulation_table(
     ddof: int = 1,
     rank_method: RankMethod = "tau-b",
     confidence_level: float = 0.95,
+    entropy: int = 0,
 ) -> tuple[tuple[TaskFormulation, ...], tuple[Refused, ...]]:
     """Return choice against cloze for each pair of tables, and what was refused.
 
@@ -96,6 +98,8 @@ def formulation_table(
         Which metric.
     ddof, rank_method, confidence_level
         As `compare_formulations` takes them.
+    entropy : int
+        Where random draws start; the same number, the same result.
 
     Raises
     ------
@@ -117,7 +121,14 @@ def formulation_table(
         try:
             rows.append(
                 _compared(
-                    choice, cloze, one, other, ddof, rank_method, confidence_level
+                    choice,
+                    cloze,
+                    one,
+                    other,
+                    ddof,
+                    rank_method,
+                    confidence_level,
+                    entropy,
                 )
             )
         except DesignError as error:
@@ -135,6 +146,7 @@ def _compared(
     ddof: int,
     rank_method: RankMethod,
     confidence_level: float,
+    entropy: int,
 ) -> TaskFormulation:
     if one.metric != other.metric:
         raise DesignError(
@@ -157,6 +169,7 @@ def _compared(
         ddof=ddof,
         rank_method=rank_method,
         confidence_level=confidence_level,
+        rng=stream(entropy, f"formulations of {cloze.task} by {cloze.model}"),
     )
     own = [*choice.cautions, *cloze.cautions, *comparison.cautions]
     return TaskFormulation(

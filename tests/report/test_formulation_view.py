@@ -21,6 +21,7 @@ def test_a_panel_has_a_line_for_each_model_of_its_pair(zoo):
             found.choice.mean,
             found.cloze.mean,
             found.difference,
+            found.difference_over_seeds,
             found.crossing,
             found.choice.seed_sd,
             found.cloze.seed_sd,

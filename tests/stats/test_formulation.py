@@ -224,7 +224,7 @@ def test_a_frame_of_all_estimates():
     assert frame.groupby("formulation")["quantity"].count().to_dict() == {
         "choice": 6,
         "cloze": 6,
-        "both": 3,
+        "both": 4,
     }
 
 
@@ -293,3 +293,52 @@ def test_a_confidence_level_that_is_none_is_refused():
             call()
 
         assert raised.value.code == "bad-confidence-level"
+
+
+def test_the_difference_for_other_seeds_is_as_wide_as_they_make_it():
+    """Without items that differ it is Student's t over seeds, by scipy."""
+    from scipy.stats import t
+
+    by_seed = np.array([0.25, 0.5, 0.75, 0.5, 0.25])
+    cloze = np.repeat(by_seed[:, None], 40, axis=1)[:, None]
+    found = compare_formulations(np.zeros_like(cloze), cloze, steps=[1], rng=1)
+
+    half = t.ppf(0.975, 4) * by_seed.std(ddof=1) / math.sqrt(5)
+    wide = found.difference_over_seeds
+    assert wide.value == pytest.approx(found.difference.value) == pytest.approx(-0.45)
+    low, high = wide.interval
+    assert (high - low) / 2 == pytest.approx(half, rel=0.05)
+
+
+def test_the_difference_of_one_seed_says_nothing_of_others(codes):
+    choice, cloze = np.ones((1, 1, 4)), np.array([[[1.0, 0, 0, 1]]])
+    found = compare_formulations(choice, cloze, steps=[1], rng=1)
+
+    assert math.isnan(found.difference_over_seeds.value)
+    assert codes(found.difference_over_seeds) == ["one-seed"]
+
+
+def test_the_difference_of_one_item_says_nothing_of_others(codes):
+    choice, cloze = np.ones((2, 1, 1)), np.array([[[1.0]], [[0.0]]])
+    found = compare_formulations(choice, cloze, steps=[1], rng=1)
+
+    assert codes(found.difference_over_seeds) == ["one-item"]
+
+
+@pytest.mark.slow
+def test_the_difference_for_other_seeds_covers_where_seeds_differ():
+    """Five runs whose scores by text differ with an SD of .2 in the truth."""
+    rng = np.random.default_rng(11)
+    n_sets, held = 300, [0, 0]
+    for _ in range(n_sets):
+        rate = np.clip(rng.normal(0.5, 0.15, 5), 0.02, 0.98)
+        cloze = (rng.random((5, 1, 300)) < rate[:, None, None]).astype(float)
+        choice = (rng.random((5, 1, 300)) < 0.25).astype(float)
+        found = compare_formulations(choice, cloze, steps=[1], rng=rng)
+        for place, estimate in enumerate(
+            (found.difference, found.difference_over_seeds)
+        ):
+            held[place] += estimate.interval.low <= -0.25 <= estimate.interval.high
+
+    assert held[0] / n_sets < 0.6
+    assert 0.91 < held[1] / n_sets < 0.99

@@ -12,6 +12,7 @@ from harness.errors import DesignError
 from harness.stats.formulation import compare_formulations, correlation_over_models
 from harness.stats.formulation_table import formulation_table
 from harness.stats.tables import score_tables
+from harness.streams import stream
 
 SEEDS, STEPS, N = (1, 2, 3), (0, 10, 20), 40
 
@@ -45,7 +46,11 @@ def test_a_row_is_the_comparison_of_its_two_tables(pair):
 
     choice, cloze = score_tables(pd.concat(pair))
     alone = compare_formulations(
-        choice.discrete.scores, cloze.discrete.scores, steps=STEPS, chance=0.5
+        choice.discrete.scores,
+        cloze.discrete.scores,
+        steps=STEPS,
+        chance=0.5,
+        rng=stream(0, f"formulations of facts_cloze by {cloze.model}"),
     )
     assert row.comparison.to_dict() == alone.to_dict()
     assert (row.choice.task, row.cloze.task) == ("facts_choice", "facts_cloze")

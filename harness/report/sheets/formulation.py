@@ -33,7 +33,8 @@ COLUMNS = (
     ("SNR", True),
     ("mono", True),
     ("choice\nless\ncloze", True),
-    ("interval", False),
+    ("over items", False),
+    ("over seeds too", False),
     ("ahead\nfrom\nstep", False),
     ("r over\nsteps", True),
     ("r over\nmodels", True),
@@ -104,11 +105,12 @@ def _cells(row: TaskFormulation, notes: Footnotes) -> list[tuple[str, ...]]:
             correlation(part.monotonicity.value),
         )
         # What is of the pair stands beside its first row.
-        pair: tuple[str, ...] = ("",) * 6
+        pair: tuple[str, ...] = ("",) * 7
         if name == "choice":
             pair = (
                 score(found.difference.value),
                 interval(found.difference),
+                interval(found.difference_over_seeds),
                 crossing(found.crossing),
                 correlation(found.correlation.value),
                 correlation(row.over_models.value),
@@ -121,5 +123,6 @@ def _cells(row: TaskFormulation, notes: Footnotes) -> list[tuple[str, ...]]:
 def _reasons(row: TaskFormulation) -> tuple[Caution, ...]:
     """Return why an estimate of the pair is not defined."""
     found = row.comparison
-    some = (found.crossing, found.correlation, row.over_models)
+    wide = found.difference_over_seeds
+    some = (wide, found.crossing, found.correlation, row.over_models)
     return tuple(e.cautions[0] for e in some if math.isnan(e.value))

@@ -105,6 +105,9 @@ def _formulation_table(rows: Sequence[TaskFormulation], title: str) -> Table:
                     *(estimate_cell(p.mean, text.score, text.interval) for p in pair),
                     estimate_cell(found.difference, text.score, text.interval),
                     estimate_cell(
+                        found.difference_over_seeds, text.score, text.interval
+                    ),
+                    estimate_cell(
                         found.crossing, lambda v: f"{v:.0f}", text.crossing_interval
                     ),
                     *(
@@ -137,7 +140,8 @@ def _formulation_table(rows: Sequence[TaskFormulation], title: str) -> Table:
             ("Items", True),
             ("Choice", True),
             ("Cloze", True),
-            ("Choice less cloze", True),
+            ("Choice less cloze, over items", True),
+            ("The same, over seeds and items", True),
             ("Choice ahead from step", True),
             ("E, choice", True),
             ("E, cloze", True),
