@@ -33,8 +33,6 @@ from stats import series_designs as of_steps
 
 from harness.stats.components import (
     mean_seed_components,
-    repeat_components,
-    robust_seed_sd,
     seed_components,
 )
 from harness.stats.crossed import crossed_bootstrap
@@ -47,7 +45,13 @@ from harness.stats.ranks import (
     rank_correlations,
     settled_monotonicity,
 )
-from harness.stats.series import last_seed_sd, seed_sd, signal_to_noise
+from harness.stats.repeats import repeat_components
+from harness.stats.series import (
+    last_seed_sd,
+    robust_seed_sd,
+    seed_sd,
+    signal_to_noise,
+)
 from harness.stats.signal import signal_noise
 from harness.stats.variation import total_variation
 from harness.streams import stream

@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 from page import Page, cited, data, fixed, percent, shown
 
-from harness.stats.components import predicted_se, repeat_components
 from harness.stats.pairs import (
     adjust_p_values,
     all_pairs,
     noise_split,
     paired_difference,
 )
+from harness.stats.repeats import predicted_se, repeat_components
 
 FOLDER = "evalperf_passrate"
 SHOWN = {

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import DesignError
 from harness.stats.estimate import UNDEFINED, Caution, Estimate, Interval, undefined
-from harness.stats.intervals import (
-    HALL,
-    interval_cautions,
-    is_binary,
-    mean_intervals,
+from harness.stats.intervals import is_binary
+from harness.stats.repeats import (
+    SAME,
+    ComponentTable,
+    check_counts,
+    component_over_items,
+    negative_component,
+    variance_over_repeats,
+    with_interval,
+    without_rounding,
 )
-from harness.stats.ranks import ties_made_equal
 from harness.stats.resample import check_scores
 from harness.stats.series import near_bound
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,45 +32,11 @@ than 93 %."""
 FEW_ITEMS = 5
 """The same for three seeds and more, of which all would have to tie."""
 
-FEW_COUNTING_ITEMS = 20
-"""Fewer items that make the variance of a component, as of nearly certain answers,
-leave its interval with 20 to 88 % instead of 95, and of 30 ordinary items up to 99."""
-
-SAME = 1e-12
-"""Means that differ by less, relative to the largest score, differ by rounding."""
-
 WILLIAMS = "interval of Williams and Tukey, normal seeds"
 
 
-class _Table:
-    """The two ways out of a result whose fields are estimates and counts."""
-
-    __slots__ = ()
-
-    @property
-    def estimates(self) -> tuple[Estimate, ...]:
-        """All estimates, in the order of the fields."""
-        values = (getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
-        return tuple(value for value in values if isinstance(value, Estimate))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; a ``nan`` becomes ``None``."""
-        rows = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        rows["cautions"] = [{"code": c.code, "text": c.text} for c in rows["cautions"]]
-        return {
-            name: value.to_dict() if isinstance(value, Estimate) else value
-            for name, value in rows.items()
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a tidy row for each estimate, with the columns of its own."""
-        import pandas as pd
-
-        return pd.concat([e.to_frame() for e in self.estimates], ignore_index=True)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeedComponents(_Table):
+class SeedComponents(ComponentTable):
     """Variance components of scores of seeds on the same items.
 
     Variances are in squared score units and may be negative, since they are unbiased
@@ -96,13 +61,16 @@ class SeedComponents(_Table):
         and items as judges. The rest is item sampling.
     corrected_sd : Estimate
         ``sqrt(seed)``: the seed SD without item sampling, for display; 0 where `seed`
-        is negative, which the caution then says.
+        is negative, which the caution then says. Not defined where seed means tie, nor
+        are shares.
     icc_single : Estimate
         ICC(2,1): ``seed / (seed + item + residual)``, how far one item's score tells
         seeds apart.
     icc_mean : Estimate
         ICC(2,k): ``seed / (seed + (item + residual) / n_items)``, how far the mean
-        score does, were each seed asked items of its own.
+        score does, were each seed asked items of its own. Not defined where negative
+        components leave no denominator above 0; an interval that reaches this far has
+        ``-inf`` as its lower end.
     """
 
     seed: Estimate
@@ -118,32 +86,6 @@ class SeedComponents(_Table):
     n_items: int
     n_repeats: int
     n_steps: int
-    cautions: tuple[Caution, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepeatComponents(_Table):
-    """Variance components of repeated answers of one checkpoint.
-
-    Attributes
-    ----------
-    item : Estimate
-        Variance between items of their true mean scores; negative where repeats
-        explain more than all of what is seen.
-    repeat : Estimate
-        Variance between answers to an item, averaged over items.
-    icc_single : Estimate
-        ICC(1): ``item / (item + repeat)``, how far one answer tells items apart.
-    icc_mean : Estimate
-        ICC(1,k): ``item / (item + repeat / n_repeats)``, how far an item's mean does.
-    """
-
-    item: Estimate
-    repeat: Estimate
-    icc_single: Estimate
-    icc_mean: Estimate
-    n_items: int
-    n_repeats: int
     cautions: tuple[Caution, ...] = ()
 
 
@@ -189,7 +131,9 @@ def seed_components(
     the cautions of `harness.stats.intervals.score_interval`.
 
     Cautions: ``negative-component``; ``constant-over-seeds``, where seeds, or their
-    means, are alike; ``constant-over-items``; ``one-repeat``;
+    means, are alike, which leaves `seed` without an interval and the rest undefined;
+    ``value-outside-interval``, where means lie so near together, or the level is so
+    low, that there is none; ``constant-over-items``; ``one-repeat``;
     ``few-discordant-items``, where seeds differ in too few items of 0 and 1 for
     normal means; ``near-bound``, where 0 or 1 is so few seed SDs away that seeds are
     skewed.
@@ -209,14 +153,14 @@ def seed_components(
     if scores.ndim == 2:
         scores = scores[:, :, None]
     n_seeds, n_items, n_repeats = scores.shape
-    _check_counts(n_seeds, n_items)
+    check_counts(n_seeds, n_items)
     if not np.isfinite(scores.sum()):
         check_scores(scores.transpose(0, 2, 1))
     # A product with ones sums short rows eight times as fast as `mean` does.
     cells = scores @ np.ones(n_repeats) / n_repeats
     error = None
     if n_repeats > 1:
-        error = _within(scores, cells).mean(0)
+        error = variance_over_repeats(scores, cells).mean(0)
     return _components(cells[:, None], error, n_repeats, confidence_level)
 
 
@@ -247,185 +191,9 @@ def mean_seed_components(
     Cautions: those of `seed_components`.
     """
     scores = np.asarray(scores, dtype=np.float64)
-    _check_counts(len(scores), scores.shape[-1])
+    check_counts(len(scores), scores.shape[-1])
     check_scores(scores)
     return _components(scores, None, 1, confidence_level)
-
-
-def repeat_components(
-    scores: Floats, *, confidence_level: float = 0.95
-) -> RepeatComponents:
-    """Split the variance of repeated answers into items and repeats.
-
-    The model is ``score[i, k] = x[i] + error[i, k]``, items independent, repeats of an
-    item independent with a variance of the item's own::
-
-        repeat = mean over items of v[i]
-        item = Var over items of mean_score[i] - repeat / n_repeats
-
-    with ``v[i]`` the variance over repeats (``K / (K - 1) p (1 - p)`` for 0 and 1).
-
-    Parameters
-    ----------
-    scores : ndarray, shape (n_items, n_repeats)
-        In score units, without missing values.
-    confidence_level : float
-        Above 0 and below 1.
-
-    Raises
-    ------
-    DesignError
-        ``too-few-replicates`` or ``too-few-items`` (fewer than 2), ``missing-scores``.
-
-    Notes
-    -----
-    Intervals are over items and need no distribution: Hall's for the components, for
-    the ICCs Student's t of the ratio's linear part.
-
-    Cautions: ``negative-component``; ``constant-over-items``, where items do not
-    differ in a part; of the components those of
-    `harness.stats.intervals.score_interval`; ``few-items``, where few of them make
-    the variance.
-
-    See Also
-    --------
-    predicted_se : the standard error that another design would have.
-
-    References
-    ----------
-    E. Miller, arXiv 2411.00640 (2024), on resampling answers: the split; the unbiased
-    estimators are those of one-way ANOVA.
-    """
-    scores = np.asarray(scores, dtype=np.float64)
-    n_items, n_repeats = scores.shape
-    _check_counts(n_repeats, n_items, "repeat")
-    check_scores(scores.T)
-    means = scores.mean(-1)
-    repeat = _within(scores, means)
-    spread = (means - means.mean()) ** 2 * n_items / (n_items - 1)
-    item = spread - repeat / n_repeats
-    parts = {
-        "item_variance": (item, "variance of item means less that of repeats"),
-        "repeat_variance": (repeat, "variance over repeats, mean over items"),
-    }
-    found = [
-        _over_items(quantity, values, what, confidence_level)
-        for quantity, (values, what) in parts.items()
-    ]
-    singles = [
-        _ratio_over_items(quantity, item, item + repeat / k, name, confidence_level)
-        for quantity, k, name in (
-            ("icc_single", 1, "ICC(1)"),
-            ("icc_mean", n_repeats, f"ICC(1,k), k = {n_repeats} repeats"),
-        )
-    ]
-    return RepeatComponents(
-        item=found[0],
-        repeat=found[1],
-        icc_single=singles[0],
-        icc_mean=singles[1],
-        n_items=n_items,
-        n_repeats=n_repeats,
-        cautions=_negative(found[0], "items differ less than repeats alone predict"),
-    )
-
-
-def predicted_se(
-    components: RepeatComponents, *, n_items: int, n_repeats: int
-) -> float:
-    """Return the standard error of a mean score, were the design another.
-
-    ``sqrt((item + repeat / n_repeats) / n_items)``: a D-study. At the design that was
-    run it is the standard error of the mean over items of item means.
-
-    Parameters
-    ----------
-    n_items, n_repeats : int
-        1 or more; items drawn as those were, and the same sampling of answers.
-
-    Returns
-    -------
-    float
-        Score units; ``nan`` where the components predict a negative variance.
-
-    References
-    ----------
-    E. Miller, arXiv 2411.00640 (2024), the variance with K answers.
-    """
-    variance = components.item.value + components.repeat.value / n_repeats
-    return math.sqrt(variance / n_items) if variance >= 0 else math.nan
-
-
-def robust_seed_sd(last: Floats, *, confidence_level: float = 0.95) -> Estimate:
-    """Return the standard deviation over seeds with an interval for heavy tails.
-
-    Bonett's interval, whose width follows the kurtosis g of the seeds about their
-    trimmed mean::
-
-        c s^2 exp(-+ z c sqrt((g - (n - 3) / n) / (n - 1))),   c = n / (n - z)
-
-    It assumes no distribution, but few seeds say little of their tails. By simulation
-    it covers 96 to 99.6 % with 5 seeds and 89 to 97 % with 10, where seeds are normal,
-    uniform, t of 5 df, Laplace, exponential, or normal with one in ten failed;
-    chi-square's covers 82 to 98 and 77 to 99 %. With 5 seeds it is 2.5 times as wide,
-    with 10 hardly wider. Below 5 none is both honest and of any use.
-
-    Parameters
-    ----------
-    last : ndarray, shape (n_seeds,)
-        Scores at one checkpoint; ``nan`` where not evaluated.
-    confidence_level : float
-        Above 0 and below 1.
-
-    Notes
-    -----
-    Cautions: ``one-seed``, ``constant-over-seeds``; ``few-seeds``, below 5: there is
-    no interval.
-
-    References
-    ----------
-    D. G. Bonett, Comput. Statist. Data Anal. 50 (2006) 775.
-    """
-    from scipy.special import ndtri
-
-    values = np.sort(last[~np.isnan(last)])
-    n = len(values)
-    method = "SD over seeds (ddof=1); interval of Bonett (2006)"
-    if n < 2:
-        return undefined(
-            "seed_sd_last",
-            n=n,
-            method=method,
-            code="one-seed",
-            text=f"needs at least 2 training seeds, has {n}",
-        )
-    if np.ptp(values) <= SAME * np.abs(values).max():
-        return undefined(
-            "seed_sd_last",
-            n=n,
-            method=method,
-            code="constant-over-seeds",
-            text=f"all {n} seeds have the same score; more items would tell them apart",
-        )
-    sd = float(values.std(ddof=1))
-    estimate = Estimate(
-        quantity="seed_sd_last",
-        value=sd,
-        confidence_level=confidence_level,
-        n=n,
-        method=method,
-    )
-    if n < 5:
-        few = f"an interval that allows for heavy tails needs 5 seeds, has {n}"
-        return replace(estimate, cautions=(Caution("few-seeds", few),))
-    z = float(ndtri(0.5 + confidence_level / 2))
-    n_cut = min(int(n / (2 * math.sqrt(n - 4))), (n - 1) // 2)
-    middle = values[n_cut : n - n_cut].mean()
-    kurtosis = n * ((values - middle) ** 4).sum() / ((n - 1) * sd**2) ** 2
-    c = n / (n - z)
-    half = z * c * math.sqrt((kurtosis - (n - 3) / n) / (n - 1))
-    low, high = (sd * math.sqrt(c * math.exp(sign * half)) for sign in (-1, 1))
-    return replace(estimate, interval=Interval(low, high))
 
 
 def _components(
@@ -433,17 +201,19 @@ def _components(
 ) -> SeedComponents:
     """Return components of (seeds, steps, items) means, averaged over steps."""
     n_seeds, n_steps, n_items = cells.shape
-    size = SAME * np.abs(cells).max()
+    largest = np.abs(cells).max()
+    size = SAME * largest
     means = cells.mean(-1)
     between = means.var(0, ddof=1)
     between[np.ptp(means, axis=0) <= size] = 0
     ms_seed = n_items * float(between.mean())
     # An item's part in each component, so that all but the seeds' are means over items.
     inside = cells - means[..., None]
-    common = inside.mean(0)
+    common = without_rounding(inside.mean(0), largest)
     within = ((inside - common) ** 2).sum(0) / (n_seeds - 1)
+    # Twice, since both a score and its seed's mean may be off by as much.
+    within[within <= 2 * size**2] = 0
     is_apart = np.ptp(cells, axis=0) > size
-    within[~is_apart.any(-1)] = 0
     unbiased = n_items / (n_items - 1)
     residual_parts = unbiased * within.mean(0)
     item_parts = unbiased * (common**2 - within / n_seeds).mean(0)
@@ -452,7 +222,7 @@ def _components(
     squares = _Squares(
         seed=ms_seed,
         residual=ms_residual,
-        item=n_seeds * float(item_parts.mean()) + ms_residual,
+        item=n_seeds * unbiased * float((common**2).mean()),
         n_seeds=n_seeds,
         n_items=n_items,
         confidence_level=confidence_level,
@@ -468,7 +238,7 @@ def _components(
         parts["interaction_variance"] = interaction, "residual less error / n_repeats"
         parts["error_variance"] = error, "variance over repeats, mean over cells"
     found = {
-        quantity: _over_items(quantity, values, what, confidence_level)
+        quantity: component_over_items(quantity, values, what, confidence_level)
         for quantity, (values, what) in parts.items()
     }
     for quantity in ("interaction_variance", "error_variance"):
@@ -480,7 +250,9 @@ def _components(
                 code="one-repeat",
                 text="interaction and error are one without repeats; 2 would do",
             )
-    negative = _negative(seed, "seeds differ less than their items alone predict")
+    negative = negative_component(
+        seed, "seeds differ less than their items alone predict"
+    )
     cautions = (*negative, *_doubts(cells, is_apart, seed))
 
     def doubted(estimate: Estimate) -> Estimate:
@@ -493,7 +265,7 @@ def _components(
         interaction=found["interaction_variance"],
         error=found["error_variance"],
         seed_share=doubted(squares.seed_share()),
-        corrected_sd=doubted(_root(seed)),
+        corrected_sd=doubted(squares.corrected_sd()),
         icc_single=doubted(squares.icc_single()),
         icc_mean=doubted(squares.icc_mean()),
         n_seeds=n_seeds,
@@ -523,7 +295,7 @@ class _Squares:
             (self.seed - self.residual) / self.n_items,
             f"ANOVA; {WILLIAMS}",
         )
-        if self.seed == self.residual == 0:
+        if self.seed == 0:
             return replace(estimate, cautions=(self._alike(),))
         df = self.n_seeds - 1
         tail = (1 - self.confidence_level) / 2
@@ -531,58 +303,87 @@ class _Squares:
             (self.seed - f * self.residual) * df / (self.n_items * chdtri(df, p))
             for f, p in zip(self._f_ends(), (tail, 1 - tail), strict=True)
         )
-        return replace(estimate, interval=Interval(float(low), float(high)))
+        return with_interval(estimate, float(low), float(high))
+
+    def corrected_sd(self) -> Estimate:
+        name = f"square root of the seed variance, 0 if negative; {WILLIAMS}"
+        if self.seed == 0:
+            return self._undefined("corrected_sd", name, self._alike())
+        variance = self.seed_variance()
+        estimate = replace(
+            variance,
+            quantity="corrected_sd",
+            value=math.sqrt(max(variance.value, 0)),
+            interval=UNDEFINED,
+            method=name,
+        )
+        low, high = variance.interval
+        if math.isnan(high):
+            return estimate
+        if high < 0:
+            text = (
+                "the whole interval of the seed variance is negative, so that it has "
+                "no root; more items would tell"
+            )
+            return replace(estimate, cautions=(Caution("negative-component", text),))
+        return replace(
+            estimate, interval=Interval(math.sqrt(max(low, 0)), math.sqrt(high))
+        )
 
     def seed_share(self) -> Estimate:
         name = f"ICC(3,k), k = {self.n_items} items; F interval, normal seeds"
         if self.seed == 0:
-            return self._undefined("seed_share", name)
-        low, high = (1 - f * self.residual / self.seed for f in self._f_ends())
-        return replace(
-            self._estimate("seed_share", 1 - self.residual / self.seed, name),
-            interval=Interval(low, high),
+            return self._undefined("seed_share", name, self._alike())
+        value, low, high = (
+            1 - f * self.residual / self.seed for f in (1, *self._f_ends())
         )
+        return with_interval(self._estimate("seed_share", value, name), low, high)
 
     def icc_single(self) -> Estimate:
         name = "ICC(2,1); interval of McGraw and Wong, normal seeds"
-        value, interval = self._icc()
-        if math.isnan(value):
-            return self._undefined("icc_single", name)
-        return replace(
-            self._estimate("icc_single", value, name), interval=Interval(*interval)
-        )
+        if self.seed == 0:
+            return self._undefined("icc_single", name, self._alike())
+        value, low, high = self._icc()
+        return with_interval(self._estimate("icc_single", value, name), low, high)
 
     def icc_mean(self) -> Estimate:
         k = self.n_items
         name = f"ICC(2,k), k = {k} items; interval of McGraw and Wong, normal seeds"
-        value, interval = self._icc()
-        if math.isnan(value):
-            return self._undefined("icc_mean", name)
-        # Spearman and Brown's formula: k items instead of one.
-        value, low, high = (k * r / (1 + (k - 1) * r) for r in (value, *interval))
-        return replace(
-            self._estimate("icc_mean", value, name), interval=Interval(low, high)
-        )
+        if self.seed == 0:
+            return self._undefined("icc_mean", name, self._alike())
 
-    def _icc(self) -> tuple[float, tuple[float, float]]:
+        def of_mean(single: float) -> float:
+            # Spearman and Brown's formula: k items instead of one. It rises from -inf
+            # at its pole; beyond, the variance of a mean would be negative.
+            below = 1 + (k - 1) * single
+            return k * single / below if below > SAME else -math.inf
+
+        value, low, high = (of_mean(single) for single in self._icc())
+        if math.isinf(value):
+            caution = Caution(
+                "negative-component",
+                "the components add up to no positive variance of a mean, of which it "
+                "is a share; more seeds or items would tell",
+            )
+            return self._undefined("icc_mean", name, caution)
+        return with_interval(self._estimate("icc_mean", value, name), low, high)
+
+    def _icc(self) -> tuple[float, float, float]:
         """Return ICC(2,1), seeds as targets and items as judges, and its interval."""
         from scipy.special import fdtri
 
         n, k = self.n_seeds, self.n_items
         noise = k * self.item + (k * n - k - n) * self.residual
-        total = n * self.seed + noise
-        if self.seed == 0 or total <= 0:
-            return math.nan, (math.nan, math.nan)
-        value = n * (self.seed - self.residual) / total
-        if noise == 0:
-            return value, (value, value)
+        value = n * (self.seed - self.residual) / (n * self.seed + noise)
+        if value == 1:
+            return value, value, value
         # Satterthwaite's df of the variance that items and residual make: not below
         # that of items, as a negative share would have it.
         a = k * value / (n * (1 - value))
         b = 1 + a * (n - 1)
         parts = a * self.item, b * self.residual
-        squares = parts[0] ** 2 / (k - 1), parts[1] ** 2 / ((n - 1) * (k - 1))
-        v = max(sum(parts) ** 2 / sum(squares), k - 1)
+        squares = parts[0] ** 2 / (k - 1) + parts[1] ** 2 / ((n - 1) * (k - 1))
+        v = max(sum(parts) ** 2 / squares if squares else 0, k - 1)
         tail = (1 - self.confidence_level) / 2
         low_f = float(fdtri(n - 1, v, 1 - tail))
         high_f = float(fdtri(v, n - 1, 1 - tail))
@@ -590,7 +391,7 @@ class _Squares:
         high = (
             n * (high_f * self.seed - self.residual) / (noise + n * high_f * self.seed)
         )
-        return value, (low, high)
+        return value, low, high
 
     def _f_ends(self) -> tuple[float, float]:
         from scipy.special import fdtri
@@ -611,8 +412,7 @@ class _Squares:
             method=method,
         )
 
-    def _undefined(self, quantity: str, method: str) -> Estimate:
-        caution = self._alike()
+    def _undefined(self, quantity: str, method: str, caution: Caution) -> Estimate:
         return undefined(
             quantity,
             n=self.n_seeds,
@@ -627,104 +427,6 @@ class _Squares:
             f"all {self.n_seeds} seeds have the same mean score; "
             "more items would tell them apart",
         )
-
-
-def _within(scores: Floats, means: Floats) -> Floats:
-    """Return the variance over repeats of each cell, by two passes."""
-    deviation = scores - means[..., None]
-    squares = np.einsum("...k,...k->...", deviation, deviation)
-    return np.asarray(squares / (scores.shape[-1] - 1))
-
-
-def _over_items(
-    quantity: str, parts: Floats, what: str, confidence_level: float
-) -> Estimate:
-    """Return the mean of what each item adds to a component."""
-    interval, cautions = UNDEFINED, _flat(parts)
-    if not cautions:
-        low, high = mean_intervals(parts, confidence_level=confidence_level)
-        interval = Interval(float(low), float(high))
-        # Items with the same answers add the same, but for rounding.
-        cautions = interval_cautions("hall", ties_made_equal(parts), None)
-        cautions = cautions or _few_that_count(parts)
-    return Estimate(
-        quantity=quantity,
-        value=float(parts.mean()),
-        se=float(parts.std(ddof=1) / math.sqrt(len(parts))),
-        interval=interval,
-        confidence_level=confidence_level,
-        n=len(parts),
-        method=f"{what}; {HALL}",
-        cautions=cautions,
-    )
-
-
-def _flat(parts: Floats) -> tuple[Caution, ...]:
-    if np.ptp(parts) > 0:
-        return ()
-    text = f"all {len(parts)} items add the same, so their spread is not known"
-    return (Caution("constant-over-items", text),)
-
-
-def _ratio_over_items(
-    quantity: str, above: Floats, below: Floats, name: str, confidence_level: float
-) -> Estimate:
-    from scipy.special import stdtrit
-
-    n = len(above)
-    if below.mean() <= 0:
-        return undefined(
-            quantity,
-            n=n,
-            method=name,
-            code="constant-over-items",
-            text="answers do not vary; other items would tell",
-        )
-    value = float(above.mean() / below.mean())
-    linear = (above - value * below) / below.mean()
-    cautions = _few_that_count(linear)
-    se = float(linear.std(ddof=1) / math.sqrt(n))
-    half = float(stdtrit(n - 1, 0.5 + confidence_level / 2)) * se
-    return Estimate(
-        quantity=quantity,
-        value=value,
-        se=se,
-        interval=Interval(value - half, value + half),
-        confidence_level=confidence_level,
-        n=n,
-        method=f"{name}; t interval over items, linearised",
-        cautions=cautions,
-    )
-
-
-def _few_that_count(parts: Floats) -> tuple[Caution, ...]:
-    """Tell where few items make the variance: n over the kurtosis of their parts."""
-    squares = (parts - parts.mean()) ** 2
-    n_counting = float(squares.sum() ** 2 / max(float(squares @ squares), 1e-300))
-    if n_counting >= FEW_COUNTING_ITEMS:
-        return ()
-    text = (
-        f"{len(parts)} items vary as if {n_counting:.3g} of them alone did; below "
-        f"{FEW_COUNTING_ITEMS} the interval does not hold its level, so ask more items"
-    )
-    return (Caution("few-items", text),)
-
-
-def _root(seed: Estimate) -> Estimate:
-    low, high = (math.sqrt(max(end, 0)) for end in seed.interval)
-    return replace(
-        seed,
-        quantity="corrected_sd",
-        value=math.sqrt(max(seed.value, 0)),
-        interval=Interval(low, high),
-        method=f"square root of the seed variance, 0 if negative; {WILLIAMS}",
-    )
-
-
-def _negative(component: Estimate, text: str) -> tuple[Caution, ...]:
-    if component.value >= 0:
-        return ()
-    return (Caution("negative-component", f"{text}: {component.value:.3g}"),)
 
 
 def _doubts(
@@ -748,18 +450,3 @@ def _doubts(
     closest = float(np.minimum(means, 1 - means).min())
     sd = math.sqrt(max(seed.value, 0))
     return (*cautions, *near_bound(closest, sd, (0, 1)))
-
-
-def _check_counts(n_replicates: int, n_items: int, word: str = "seed") -> None:
-    if n_replicates < 2:
-        raise DesignError(
-            f"variance components need at least 2 {word}s, got {n_replicates}; "
-            f"add {word}s to the suite's design",
-            code="too-few-replicates",
-        )
-    if n_items < 2:
-        raise DesignError(
-            f"variance components need at least 2 items, got {n_items}; "
-            "give the items that all share, or ask more",
-            code="too-few-items",
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,8 @@ def seed_sd(
     a standard deviation.
 
     The interval is for the true SD: ``E sqrt(df / chi2)``, with E at ``ddof=1`` and
-    df = seeds - 1. It takes seeds as normal and gives the other checkpoints of the
+    df = n - 1, where n is the smallest number of seeds that one of these steps has;
+    n is reported. It takes seeds as normal and gives the other checkpoints of the
     same runs no credit, as if they repeated each other; so it is too wide rather
     than too narrow.
 
@@ -53,7 +55,7 @@ def seed_sd(
     ties = ties_made_equal(scores)
     n_at = np.sum(~np.isnan(ties), axis=0)
     usable = n_at >= 2
-    n = int(n_at.max(initial=0))
+    n = int(n_at[usable].min() if usable.any() else n_at.max(initial=0))
     method = f"mean over checkpoints of the SD over seeds (ddof={ddof})"
     if not usable.any():
         return undefined(
@@ -70,12 +72,12 @@ def seed_sd(
             n=n,
             method=method,
             code="constant-over-seeds",
-            text=f"all {n} seeds have the same score at every step; "
+            text=f"all {n_at.max()} seeds have the same score at every step; "
             "more items would tell them apart",
         )
     value = float(np.nanstd(table, axis=0, ddof=ddof).mean())
     unbiased = float(np.nanstd(table, axis=0, ddof=1).mean())
-    interval = _sd_interval(unbiased, int(n_at[usable].min()) - 1, confidence_level)
+    interval = _sd_interval(unbiased, n - 1, confidence_level)
     return Estimate(
         quantity="seed_sd",
         value=value,
@@ -130,6 +132,66 @@ def last_seed_sd(
         method=f"{method}; chi-square interval",
         cautions=near_bound(float(values.mean()), unbiased, bounds),
     )
+
+
+def robust_seed_sd(last: Floats, *, confidence_level: float = 0.95) -> Estimate:
+    """Return the standard deviation over seeds with an interval for heavy tails.
+
+    Bonett's interval, whose width follows the kurtosis g of the seeds about their
+    trimmed mean::
+
+        c s^2 exp(-+ z c sqrt((g - (n - 3) / n) / (n - 1))),   c = n / (n - z)
+
+    It assumes no distribution, but few seeds say little of their tails. By simulation
+    it covers 96 to 99.6 % with 5 seeds and 89 to 97 % with 10, where seeds are normal,
+    uniform, t of 5 df, Laplace, exponential, or normal with one in ten failed;
+    chi-square's covers 82 to 98 and 77 to 99 %. With 5 seeds it is 2.5 times as wide,
+    with 10 hardly wider. Below 5 none is both honest and of any use.
+
+    Parameters
+    ----------
+    last : ndarray, shape (n_seeds,)
+        Scores at the last checkpoint; ``nan`` where not evaluated.
+    confidence_level : float
+        Above 0 and below 1.
+
+    Notes
+    -----
+    Cautions: ``one-seed``, ``constant-over-seeds``; ``few-seeds``, below 5: there is
+    no interval.
+
+    References
+    ----------
+    D. G. Bonett, Comput. Statist. Data Anal. 50 (2006) 775.
+    """
+    from scipy.special import ndtri
+
+    values = np.sort(last[~np.isnan(last)])
+    n = len(values)
+    method = "SD over seeds at the last checkpoint (ddof=1); interval of Bonett (2006)"
+    reason = _no_spread(values, len(last))
+    if reason is not None:
+        code, text = reason
+        return undefined("seed_sd_last", n=n, method=method, code=code, text=text)
+    sd = float(values.std(ddof=1))
+    estimate = Estimate(
+        quantity="seed_sd_last",
+        value=sd,
+        confidence_level=confidence_level,
+        n=n,
+        method=method,
+    )
+    if n < 5:
+        few = f"an interval that allows for heavy tails needs 5 seeds, has {n}"
+        return replace(estimate, cautions=(Caution("few-seeds", few),))
+    z = float(ndtri(0.5 + confidence_level / 2))
+    n_cut = min(int(n / (2 * math.sqrt(n - 4))), (n - 1) // 2)
+    middle = values[n_cut : n - n_cut].mean()
+    kurtosis = n * ((values - middle) ** 4).sum() / ((n - 1) * sd**2) ** 2
+    c = n / (n - z)
+    half = z * c * math.sqrt((kurtosis - (n - 3) / n) / (n - 1))
+    low, high = (sd * math.sqrt(c * math.exp(sign * half)) for sign in (-1, 1))
+    return replace(estimate, interval=Interval(low, high))
 
 
 def last_step(scores: Floats) -> tuple[int, tuple[Caution, ...]]:

@@ -1,10 +1,14 @@
 """Scores of seeds on the same items, of which the true variances are known."""
 
+import csv
 import math
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri, owens_t
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "seed_components.csv"
 
 
 def probit_variances(mean, seed_sd, item_share):
@@ -87,6 +91,31 @@ SEED_SHAPES = {
     ),
 }
 """Seeds of variance 1, by the shape of their distribution."""
+
+
+def made_table():
+    """Return the table that golden/seed_components.R makes."""
+    s, i, k = np.mgrid[1:7, 1:9, 1:4]
+    hashed = (37 * s**2 + 11 * i**2 + 5 * k**3 + 17 * s * i + 29 * s * i * k) % 101
+    return hashed / 100 + s / 4 + i / 5 + (13 * s * i % 17) / 20
+
+
+def golden(table, model):
+    with GOLDEN.open() as lines:
+        return {
+            row["name"]: (row["value"], row["low"], row["high"])
+            for row in csv.DictReader(lines)
+            if (row["table"], row["model"]) == (table, model)
+        }
+
+
+def is_sound(estimate):
+    """Tell whether its value lies in its interval, and what it lacks has a reason."""
+    low, high = estimate.interval
+    if math.isnan(estimate.value) or math.isnan(low) or math.isnan(high):
+        lacks = math.isnan(low) and math.isnan(high)
+        return lacks and any(c.code and c.text for c in estimate.cautions)
+    return low <= estimate.value <= high
 
 
 def coverage(intervals, truth):

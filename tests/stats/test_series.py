@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from stats.seed_designs import SEED_SHAPES, coverage
 
 from harness.errors import DesignError
 from harness.stats.ranks import monotonicity
-from harness.stats.series import last_seed_sd, last_step, seed_sd, signal_to_noise
+from harness.stats.series import (
+    last_seed_sd,
+    last_step,
+    robust_seed_sd,
+    seed_sd,
+    signal_to_noise,
+)
 
 WORKED = np.array(
     [[0.30, 0.34, 0.37, 0.41], [0.28, 0.35, 0.36, 0.40], [0.31, 0.33, 0.39, 0.39]]
@@ -134,6 +141,17 @@ def test_steps_with_one_seed_do_not_enter_seed_sd():
     table = np.array([[0.1, 0.2, 0.3], [0.2, nan, 0.4]])
 
     assert seed_sd(table).value == pytest.approx(0.1 / math.sqrt(2))
+
+
+def test_seed_sd_counts_the_fewest_seeds_of_a_step():
+    """What its interval is by; a step with one seed is no step of it."""
+    scores = np.random.default_rng(2).normal(size=(10, 4))
+    scores[2:, 1] = scores[1:, 2] = nan
+    found, two = seed_sd(scores), seed_sd(scores[:2])
+
+    assert (found.n, two.n) == (2, 2)
+    low, high = np.array(found.interval) / found.value
+    assert (low, high) == pytest.approx(np.array(two.interval) / two.value)
 
 
 def test_the_interval_of_seed_sd_is_chi_square_s_at_one_step():
@@ -282,3 +300,58 @@ def test_seeds_near_the_end_of_their_scale_are_told(last, bounds, told, codes):
         signal_to_noise(np.array(last), bounds=bounds),
     ):
         assert codes(estimate) == told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_seeds", [5, 10])
+@pytest.mark.parametrize("shape", SEED_SHAPES)
+def test_the_robust_interval_covers_more_than_chi_square_s(n_seeds, shape):
+    scores = SEED_SHAPES[shape](np.random.default_rng(12), (4000, n_seeds))
+    robust = coverage([robust_seed_sd(x).interval for x in scores], 1)
+    plain = coverage([last_seed_sd(x).interval for x in scores], 1)
+
+    assert robust >= (0.95 if n_seeds == 5 else 0.87)
+    if shape not in ("normal", "uniform"):
+        assert robust > plain + 0.05
+
+
+def test_bonett_s_interval_by_hand():
+    """n = 10 cuts 2 at either end: 1.96 is z, 10 / 8.04 is c."""
+    values = np.array([1, 2, 4, 4, 5, 6, 7, 7, 9, 15.0])
+    estimate = robust_seed_sd(values)
+
+    middle = sum([4, 4, 5, 6, 7, 7]) / 6
+    squares = sum((v - 6) ** 2 for v in values)
+    kurtosis = 10 * sum((v - middle) ** 4 for v in values) / squares**2
+    c = 10 / (10 - 1.959964)
+    half = 1.959964 * c * math.sqrt((kurtosis - 0.7) / 9)
+    assert estimate.interval == (
+        pytest.approx(math.sqrt(c * squares / 9 * math.exp(-half)), rel=1e-6),
+        pytest.approx(math.sqrt(c * squares / 9 * math.exp(half)), rel=1e-6),
+    )
+    assert estimate.value == pytest.approx(np.std(values, ddof=1))
+
+
+def test_the_robust_interval_is_wider_for_heavier_tails():
+    even = robust_seed_sd(np.arange(6.0)).interval
+    far = robust_seed_sd(np.array([0, 0.1, 0.2, 0.3, 0.4, 9.0])).interval
+
+    assert far.high / far.low > even.high / even.low
+    level = robust_seed_sd(np.arange(6.0), confidence_level=0.8).interval
+    assert even.low < level.low < level.high < even.high
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        ([0.5, nan], "one-seed"),
+        ([0.1 + 0.2, 0.3], "constant-over-seeds"),
+        ([0.1, 0.2, 0.4, 0.5], "few-seeds"),
+    ],
+)
+def test_seeds_too_few_for_a_robust_interval(last, code, codes):
+    estimate = robust_seed_sd(np.array(last))
+
+    assert codes(estimate) == [code]
+    assert math.isnan(estimate.interval.low)
+    assert math.isnan(estimate.value) == (code != "few-seeds")
