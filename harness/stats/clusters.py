@@ -164,13 +164,31 @@ def cluster_df(scores: Floats, codes: Codes) -> float:
     correlation within clusters gives. This differs in taking residuals of different
     clusters as independent, and CR1 for CR2.
     """
-    n = len(scores)
-    sizes = np.bincount(codes)
-    sizes = sizes[sizes > 0].astype(np.float64)
-    alone, together = scores.var() / n, se_by_codes(scores, codes, kind="cr1") ** 2
-    excess = float(sizes @ sizes) / n - 1
-    correlation = 1.0
-    if excess > 0 and alone > 0:
-        correlation = min(max(float(together / alone - 1) / excess, 0), 1)
-    variance = sizes * (1 + (sizes - 1) * correlation)
-    return float(variance.sum() ** 2 / (variance @ variance)) - 1
+    together = se_by_codes(scores, codes, kind="cr1") ** 2
+    return float(df_of_variances(scores.var() / len(scores), together, codes))
+
+
+def df_of_variances(
+    alone: Floats | float, together: Floats | float, codes: Codes
+) -> Floats:
+    """Return `cluster_df` of means known by their variances alone.
+
+    Parameters
+    ----------
+    alone, together : ndarray
+        Squared standard errors: of independent items (ddof 0), and CR1.
+    codes : ndarray, shape (n_items,)
+        From `cluster_codes`.
+    """
+    m = np.bincount(codes)
+    m = m[m > 0].astype(np.float64)
+    alone = np.asarray(alone)
+    excess = float(m @ m) / m.sum() - 1
+    ratio = np.full(alone.shape, np.inf)
+    np.divide(together, alone, out=ratio, where=alone > 0)
+    r = np.clip((ratio - 1) / excess, 0, 1) if excess > 0 else np.ones_like(ratio)
+    # v = m + m (m - 1) r, summed over clusters, and its square.
+    extra = m * (m - 1)
+    total = m.sum() + extra.sum() * r
+    squares = m @ m + 2 * (m @ extra) * r + extra @ extra * r**2
+    return np.asarray(total**2 / squares - 1)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
+from harness.stats.intervals import wilson_interval
 from harness.stats.ranks import ties_made_equal
-
-if TYPE_CHECKING:
-    pass
+from harness.stats.series import last_step
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -34,6 +33,10 @@ class AveragingGain:
     averaged: Estimate
     gain: Estimate
     n_last: int
+    """Checkpoints that are averaged of each run, at most."""
+
+    cautions: tuple[Caution, ...] = ()
+    """What concerns the runs; each estimate carries its own besides."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
@@ -42,6 +45,7 @@ class AveragingGain:
             "averaged": self.averaged.to_dict(),
             "gain": self.gain.to_dict(),
             "n_last": self.n_last,
+            "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }
 
 
@@ -107,11 +111,14 @@ def decision_accuracy(
     variance = _jackknife_variance(_shares_without(agrees))
     effective = value * (1 - value) / variance if variance > 0 else 0.0
     effective = min(max(effective, n), n_pairs)
+    low, high = wilson_interval(
+        np.array(value), effective, confidence_level=confidence_level
+    )
     return Estimate(
         quantity="decision_accuracy",
         value=value,
         se=math.sqrt(variance),
-        interval=_wilson(value, effective, confidence_level),
+        interval=Interval(float(low), float(high)),
         confidence_level=confidence_level,
         n=n,
         method=f"{method}; Wilson interval, pairs counted by a jackknife over models",
@@ -129,7 +136,9 @@ def averaging_gain(
     """Return what averaging the last checkpoints adds to decision accuracy.
 
     ``gain = DA(mean of the last n) - DA(last)``, both against the same `larger`
-    scores; a model's seeds are averaged. Its interval is ``gain ± t SE`` with the
+    scores; a model's seeds are averaged. The last checkpoint is that of
+    `harness.stats.signal.signal_noise`: the last that all runs have, with the same
+    runs behind both. The interval is ``gain ± t SE`` with the
     jackknife over models of the difference, and t with n_models - 1 degrees of
     freedom.
 
@@ -147,7 +156,8 @@ def averaging_gain(
 
     Notes
     -----
-    Cautions: those of `decision_accuracy`; of the gain ``few-models``, fewer than 15:
+    Cautions: ``unequal-last-steps``, ``fewer-checkpoints`` (than asked); those of
+    `decision_accuracy`; of the gain ``few-models``, fewer than 15:
     it covers from 80 to 99 %; ``constant-over-models``, where no model left out changes
     it: no interval.
 
@@ -163,8 +173,15 @@ def averaging_gain(
             "more",
             code="bad-n-last",
         )
-    window = last_present(np.asarray(scores, dtype=np.float64), n_last)
-    small = [mean_over_runs(part) for part in (window[..., -1:], window)]
+    scores = ties_made_equal(np.asarray(scores, dtype=np.float64))
+    column, cautions = last_column(scores)
+    at_last = scores[..., column, None]
+    window = last_present(scores[..., : column + 1], n_last)
+    window = np.where(np.isnan(at_last), np.nan, window)
+    n_at = np.sum(~np.isnan(window), axis=-1)
+    cautions += fewer_checkpoints(n_at[n_at > 0], n_last)
+    n_last = int(n_at.max(initial=0))
+    small = [mean_over_runs(part) for part in (at_last, window)]
     last, averaged = (
         decision_accuracy(x, larger, confidence_level=confidence_level) for x in small
     )
@@ -181,13 +198,13 @@ def averaging_gain(
         se = math.sqrt(_jackknife_variance(without[1] - without[0]))
         half = float(stdtrit(last.n - 1, 0.5 + confidence_level / 2)) * se
         value = averaged.value - last.value
-        cautions = []
+        of_gain = []
         if last.n < FEW_MODELS_TO_GAIN:
             text = f"{last.n} models are few; the interval may not hold its level"
-            cautions.append(Caution("few-models", text))
+            of_gain.append(Caution("few-models", text))
         if se == 0:
             text = "no model left out changes the gain; more models would"
-            cautions.append(Caution("constant-over-models", text))
+            of_gain.append(Caution("constant-over-models", text))
         gain = Estimate(
             quantity="averaging_gain",
             value=value,
@@ -196,9 +213,11 @@ def averaging_gain(
             confidence_level=confidence_level,
             n=last.n,
             method=f"{method}; jackknife t interval over models",
-            cautions=tuple(cautions),
+            cautions=tuple(of_gain),
         )
-    return AveragingGain(last=last, averaged=averaged, gain=gain, n_last=n_last)
+    return AveragingGain(
+        last=last, averaged=averaged, gain=gain, n_last=n_last, cautions=cautions
+    )
 
 
 def _agreement(small: Floats, large: Floats) -> tuple[Flags, int]:
@@ -235,21 +254,41 @@ def _jackknife_variance(without: Floats) -> float:
     return float(((without - without.mean()) ** 2).sum()) * (n - 1) / n
 
 
-def _wilson(share: float, n: float, confidence_level: float) -> Interval:
-    from scipy.special import ndtri
+def last_column(scores: Floats) -> tuple[int, tuple[Caution, ...]]:
+    """Return `harness.stats.series.last_step` of (models, seeds, steps), any missing.
 
-    z2 = float(ndtri(0.5 + confidence_level / 2)) ** 2
-    middle = share + z2 / (2 * n)
-    half = math.sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n**2))
-    low, high = ((middle + sign * half) / (1 + z2 / n) for sign in (-1, 1))
-    # Exact at the ends, where rounding would leave 1e-18 beyond them.
-    return Interval(0.0 if share == 0 else low, 1.0 if share == 1 else high)
+    Notes
+    -----
+    Cautions: ``unequal-last-steps``.
+    """
+    rows = scores.reshape(-1, scores.shape[-1])
+    return (rows.shape[1] - 1, ()) if np.isnan(rows).all() else last_step(rows)
 
 
 def last_present(scores: Floats, n_last: int) -> Floats:
     """Return the last steps that each run has, right-aligned: (models, seeds, n)."""
     order = np.argsort(~np.isnan(scores), axis=-1, stable=True)
     return np.take_along_axis(scores, order[..., -n_last:], axis=-1)
+
+
+def fewer_checkpoints(n_at: npt.NDArray[np.intp], n_last: int) -> tuple[Caution, ...]:
+    """Return the caution that runs have fewer checkpoints than asked, if any has.
+
+    Parameters
+    ----------
+    n_at : ndarray, shape (n_runs,)
+        Checkpoints that each has.
+    n_last : int
+        As many were asked for.
+    """
+    n_fewer = int((n_at < n_last).sum())
+    if not n_fewer:
+        return ()
+    text = (
+        f"{n_fewer} of {len(n_at)} runs have fewer checkpoints than the last {n_last} "
+        f"that were asked for, the fewest {n_at.min()}; all that they have are used"
+    )
+    return (Caution("fewer-checkpoints", text),)
 
 
 def mean_over_runs(window: Floats) -> Floats:

@@ -273,12 +273,17 @@ def item_means(scores: Floats) -> Floats:
     return means
 
 
+LEVELS = 0.0001, 0.9999
+"""Levels for which quantiles are exact; nobody knows the tails beyond."""
+
+
 def check_level(confidence_level: float) -> None:
     """Refuse a confidence level that is none (``bad-confidence-level``)."""
-    if not 0 < confidence_level < 1:
+    least, most = LEVELS
+    if not least <= confidence_level <= most:
         raise DesignError(
-            f"the confidence level is {confidence_level}; it must be above 0 and below "
-            "1, such as 0.95",
+            f"the confidence level is {confidence_level}; give one from {least} to "
+            f"{most}, such as 0.95",
             code="bad-confidence-level",
         )
 
@@ -403,16 +408,23 @@ def hall_p_value(scores: Floats, *, df: float | None = None) -> Floats:
     Below ``1 - confidence_level`` just where `hall_interval` leaves 0 out; ``nan``
     where there is no interval.
     """
-    from scipy.special import stdtr
-
     n = scores.shape[-1]
     mean = scores.mean(-1)
     if n < 2:
         return np.full(mean.shape, np.nan)
-    sd, c = _sd_and_skewness(scores, mean)
-    ratio = mean / sd
+    sd, skewness = _sd_and_skewness(scores, mean)
+    return hall_p_of_moments(mean / sd, skewness, n, df=df or n - 1)
+
+
+def hall_p_of_moments(
+    ratio: Floats, skewness: Floats, n: int, *, df: Floats | float
+) -> Floats:
+    """Return `hall_p_value` of series known by mean over SD (ddof=1) and skewness."""
+    from scipy.special import stdtr
+
+    c = skewness
     g = ratio + c * ratio**2 / 3 + c**2 * ratio**3 / 27 + c / (6 * n)
-    return np.asarray(2 * stdtr(df or n - 1, -math.sqrt(n) * np.abs(g)))
+    return np.asarray(2 * stdtr(df, -math.sqrt(n) * np.abs(g)))
 
 
 def _sd_and_skewness(scores: Floats, mean: Floats) -> tuple[Floats, Floats]:

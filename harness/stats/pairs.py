@@ -11,12 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DesignError
-from harness.stats.clusters import Clusters, cluster_codes, count_clusters, se_by_codes
+from harness.stats.clusters import (
+    Clusters,
+    cluster_codes,
+    count_clusters,
+    df_of_variances,
+    se_by_codes,
+)
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
 from harness.stats.intervals import (
     check_level,
     cluster_values,
     hall_interval,
+    hall_p_of_moments,
     hall_p_value,
     interval_cautions,
     is_binary,
@@ -336,8 +343,9 @@ def all_pairs(
 
     ``se^2 = (C_ii + C_jj - 2 C_ij) / (n (n - 1))`` from the one table of products C of
     residuals; in clusters, of their sums over G clusters with ``G / ((G - 1) n^2)``
-    (CR1). The test is McNemar's, exact, for scores of 0 and 1, and otherwise, and in
-    clusters, the paired t test; see `paired_difference`.
+    (CR1). The test is that of `paired_difference`, with the same p-values: McNemar's,
+    exact, for scores of 0 and 1, and otherwise, and in clusters, Hall's, whose skewness
+    is from one table more, of squared residuals and residuals.
 
     Parameters
     ----------
@@ -358,8 +366,6 @@ def all_pairs(
     ----------
     E. Miller, arXiv 2411.00640 (2024), on paired differences.
     """
-    from scipy.special import stdtr
-
     scores = np.asarray(scores, dtype=np.float64)
     n_models, n = scores.shape
     names = tuple(names) if names is not None else tuple(map(str, range(n_models)))
@@ -384,21 +390,18 @@ def all_pairs(
         both = (right @ right.T).astype(np.float64)
         better = np.diagonal(both)[:, None] - both
         difference = (better - better.T) / n
+    n_units = n if codes is None else count_clusters(codes)
     if is_counted and codes is None:
+        test = MCNEMAR
         variance = _ternary_variance(better, better.T, n) / n
+        p_value = mcnemar_p_value(better, better.T)
     else:
-        variance = _product_variance(scores - mean[:, None], codes)
+        test = T_TEST
+        variance, p_value = _products(scores - mean[:, None], difference, codes)
     np.fill_diagonal(variance, np.nan)
+    np.fill_diagonal(p_value, np.nan)
     se = np.sqrt(variance)
     z = np.divide(difference, se, out=np.full_like(se, np.nan), where=se > 0)
-    n_units = n if codes is None else count_clusters(codes)
-    test = MCNEMAR if is_counted and codes is None else "paired t test"
-    p_value = (
-        mcnemar_p_value(better, better.T)
-        if test == MCNEMAR
-        else np.asarray(2 * stdtr(n_units - 1, -np.abs(z)))
-    )
-    np.fill_diagonal(p_value, np.nan)
     return AllPairs(
         names=names,
         difference=difference,
@@ -580,23 +583,52 @@ def _ternary_variance(better: Any, worse: Any, n: int) -> Any:
     return (better + worse - (better - worse) ** 2 / n) / (n - 1)
 
 
-def _product_variance(error: Floats, codes: npt.NDArray[np.intp] | None) -> Floats:
-    """Return the variance of all mean differences from residuals of the models."""
-    n = error.shape[1]
-    if codes is None:
-        scale = 1 / (n * (n - 1))
-    else:
-        n_clusters = count_clusters(codes)
-        scale = n_clusters / (n_clusters - 1) / n**2 if n_clusters > 1 else math.nan
-        error = np.array([np.bincount(codes, row) for row in error])
-    products = error @ error.T
+def _products(
+    error: Floats, difference: Floats, codes: npt.NDArray[np.intp] | None
+) -> tuple[Floats, Floats]:
+    """Return variance and p-value of all mean differences from residuals of models."""
+    n_models, n = error.shape
+    units, df = error, np.full((n_models, n_models), n - 1.0)
+    if codes is not None:
+        # As `harness.stats.intervals.cluster_values`, of all models at once.
+        sums = np.array([np.bincount(codes, row) for row in error])
+        units = sums[:, np.bincount(codes) > 0]
+        units = units * units.shape[1] / n
+    n_units = units.shape[1]
+    if n_units < 2:
+        nothing = np.full((n_models, n_models), np.nan)
+        return nothing, nothing.copy()
+    squares, cancelled = _squares(units)
+    cubes = (units**2) @ units.T
+    own = np.diagonal(cubes)
+    cubes = own[:, None] - own - 3 * (cubes - cubes.T)
+    for i, j in cancelled:
+        cubes[i, j] = ((units[i] - units[j]) ** 3).sum()
+    variance = squares / (n_units * (n_units - 1))
+    if codes is not None:
+        alone = _squares(error)[0] / n**2
+        df = np.maximum(df_of_variances(alone, variance, codes), 1)
+    safe = np.where(squares > 0, squares, np.nan)
+    p_value = hall_p_of_moments(
+        difference / np.sqrt(safe / (n_units - 1)),
+        math.sqrt(n_units) * cubes / safe**1.5,
+        n_units,
+        df=df,
+    )
+    return variance, p_value
+
+
+def _squares(values: Floats) -> tuple[Floats, list[list[int]]]:
+    """Return the sum of squared differences of any two rows, and what cancelled."""
+    products = values @ values.T
     own = np.diagonal(products)
     both = own[:, None] + own
     squares = both - 2 * products
     # Of nearly equal models the subtraction leaves rounding: once more, directly.
-    for i, j in np.argwhere(squares <= CANCELLED * both).tolist():
-        squares[i, j] = ((error[i] - error[j]) ** 2).sum()
-    return np.asarray(squares * scale)
+    cancelled = np.argwhere(squares <= CANCELLED * both).tolist()
+    for i, j in cancelled:
+        squares[i, j] = ((values[i] - values[j]) ** 2).sum()
+    return squares, cancelled
 
 
 def _where_tango_is(b: Floats, c: Floats, n: int, z: float) -> Floats:

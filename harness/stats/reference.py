@@ -181,9 +181,10 @@ def compare_to_published(
     """Return one's own SD over seeds as a multiple of the published one.
 
     ``ratio = SD / published SD``; both are estimates, so that the interval is that of
-    a ratio of two, by the F distribution with n - 1 and 9 degrees of freedom. It
-    takes seeds as normal and, as that of `seed_sd`, gives the other checkpoints of
-    the same runs no credit: too wide rather than too narrow.
+    a ratio of two, by the F distribution with n - 1 and 9 degrees of freedom, where n
+    is `seed_sd.n`, the smallest number of seeds at a step. It takes seeds as normal
+    and, as that of `seed_sd`, gives the other checkpoints of the same runs no credit:
+    too wide rather than too narrow.
 
     Parameters
     ----------

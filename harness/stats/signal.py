@@ -14,13 +14,14 @@ from harness.errors import DesignError
 from harness.stats.decisions import (
     N_LAST,
     decision_accuracy,
+    fewer_checkpoints,
+    last_column,
     last_present,
     mean_over_runs,
 )
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
 from harness.stats.ranks import ONE_CHECKPOINT, rank_correlations, ties_made_equal
 from harness.stats.resample import RNGLike, SeedLike
-from harness.stats.series import last_step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +157,8 @@ def signal_noise(
     scores : ndarray, shape (n_models, n_seeds, n_steps)
         Of one task and metric, steps ascending; ``nan`` where not evaluated.
     n_last : int
-        Checkpoints behind the noise, up to the last step; at least 2.
+        Checkpoints behind the noise, up to the last step; at least 2. Where runs have
+        fewer, all that they have.
     signal : {"range", "rel-std", "mean-distance"}
         ``max - min``, the SD (ddof 1), or the mean of ``|m_j - m_k|`` over pairs.
     scale : {"mean", "chance", "score"}
@@ -179,11 +181,13 @@ def signal_noise(
     The SD of n checkpoints is too small on average, by 6 % for n = 5; the interval
     knows, the value is as published. The official code uses ddof 0.
 
-    Cautions: ``unequal-last-steps``; of the signal ``one-model``,
+    Cautions: ``unequal-last-steps``; of the signal ``one-model``, ``models-tie`` (the
+    signal and the ratio are 0, without an interval),
     ``range-of-n-models`` (a range grows with the number of models, and its interval
     is for normal ones: of light tails it covers up to 100 %, of heavy ones as little
     as 77), ``skewed-models`` (8 or more; in simulations it covers as little as 77 %);
     of the noise ``one-checkpoint``, ``few-checkpoints`` (fewer than 5),
+    ``fewer-checkpoints`` (than asked, where more than 5 were),
     ``still-moving`` (the last checkpoints rise or fall together, which the noise
     includes), ``carried-over`` (neighbours correlate: where by 1/2, 5 checkpoints
     cover 69 % and do not show it, 30 cover 79 and do); of the ratio
@@ -211,7 +215,7 @@ def signal_noise(
         ties_made_equal(np.asarray(x, dtype=np.float64))
         for x in (scores, scores if runs is None else runs)
     )
-    column, cautions = _last_column(scores)
+    column, cautions = last_column(scores)
     last = scores[..., column]
     is_here = ~np.isnan(last)
     has_score = is_here.any(1)
@@ -239,7 +243,7 @@ def signal_noise(
         snr_of_equals=equals,
         n_models=len(models),
         n_runs=noise_estimate.n,
-        n_last=n_last,
+        n_last=int(np.sum(~np.isnan(window), axis=-1).max(initial=0)),
         cautions=cautions,
     )
 
@@ -263,8 +267,29 @@ def _signal(
         return nothing, np.empty(0)
     sd = float(models.std(ddof=1))
     divisor = scale_of(models[None], scale, zero).item()
-    value = spread_of_models(models[None], signal).item() / divisor
     cautions = _near_zero(models.mean() - zero, sd / math.sqrt(n), scale)
+    if divisor == 0:
+        (reason,) = cautions
+        nothing = undefined(
+            "signal", n=n, method=method, code=reason.code, text=reason.text
+        )
+        return nothing, np.empty(0)
+    spread = spread_of_models(rng.normal(size=(n_resamples, n)), signal)
+    if np.ptp(ties_made_equal(models)) == 0:
+        text = (
+            f"all {n} models have the same score, so how far they lie apart has no "
+            "interval; more items would tell them apart"
+        )
+        tie = Estimate(
+            quantity="signal",
+            value=0.0,
+            confidence_level=confidence_level,
+            n=n,
+            method=method,
+            cautions=(*cautions, Caution("models-tie", text)),
+        )
+        return tie, spread
+    value = spread_of_models(models[None], signal).item() / divisor
     cautions += _skewed(models)
     if signal == "range":
         text = (
@@ -272,7 +297,6 @@ def _signal(
             "holds for normal ones alone"
         )
         cautions += (Caution("range-of-n-models", text),)
-    spread = spread_of_models(rng.normal(size=(n_resamples, n)), signal)
     pivot = spread / spread.mean()
     estimate = Estimate(
         quantity="signal",
@@ -299,8 +323,9 @@ def _noise(
     n_at = np.sum(~np.isnan(window), axis=-1)
     usable = n_at >= 2
     n = int(usable.sum())
+    n_used = int(n_at[usable].max(initial=0)) or n_last
     method = (
-        f"SD of the last {n_last} checkpoints (ddof=1), mean over models and seeds, "
+        f"SD of the last {n_used} checkpoints (ddof=1), mean over models and seeds, "
         f"{SCALE_NAMES[scale]}"
     )
     if n == 0 or math.isnan(zero):
@@ -334,6 +359,8 @@ def _noise(
             f"noise by, the fewest {df.min() + 1}"
         )
         cautions += (Caution("few-checkpoints", text),)
+    if n_last > 5:  # up to 5, the caution above says it
+        cautions += fewer_checkpoints(df + 1, n_last)
     cautions += _still_moving(runs) or _carried_over(runs)
     if value == 0:
         text = "the last checkpoints of every run have the same score"
@@ -373,8 +400,17 @@ def _ratio(
                 "snr", n=signal.n, method=method, code=reason.code, text=reason.text
             )
     value = signal.value / noise.value
-    interval = _divided(value, spread / spread.mean() / wobble, signal.confidence_level)
     cautions = tuple(dict.fromkeys([*signal.cautions, *noise.cautions]))
+    if value == 0:
+        return Estimate(
+            quantity="snr",
+            value=0.0,
+            confidence_level=signal.confidence_level,
+            n=signal.n,
+            method="signal / noise",
+            cautions=cautions,
+        )
+    interval = _divided(value, spread / spread.mean() / wobble, signal.confidence_level)
     if interval.low <= equals:
         text = (
             f"{signal.n} equal models would show {equals:.3g} on average, by noise "
@@ -390,11 +426,6 @@ def _ratio(
         method=method,
         cautions=cautions,
     )
-
-
-def _last_column(scores: Floats) -> tuple[int, tuple[Caution, ...]]:
-    rows = scores.reshape(-1, scores.shape[-1])
-    return (rows.shape[1] - 1, ()) if np.isnan(rows).all() else last_step(rows)
 
 
 def _decisions(

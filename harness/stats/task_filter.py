@@ -16,7 +16,7 @@ from harness.stats.resample import RNGLike, SeedLike, check_scores
 if TYPE_CHECKING:
     import pandas as pd
 
-from harness.stats.decisions import N_LAST
+from harness.stats.decisions import N_LAST, fewer_checkpoints
 from harness.stats.signal import (
     SCALE_NAMES,
     SIGNAL_NAMES,
@@ -50,6 +50,12 @@ class SubtaskFilter:
     gain: Estimate
     """Ratio of the chosen over ratio of all, on models that chose neither."""
 
+    n_last: int
+    """Checkpoints behind the noise of each run."""
+
+    cautions: tuple[Caution, ...] = ()
+    """What concerns the runs; the gain carries its own besides."""
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
         return {
@@ -58,6 +64,8 @@ class SubtaskFilter:
             "snr_of_first": _listed(self.snr_of_first),
             "chosen": list(self.chosen),
             "gain": self.gain.to_dict(),
+            "n_last": self.n_last,
+            "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -111,7 +119,8 @@ def filter_subtasks(
 
     Notes
     -----
-    Cautions: ``few-models``, fewer than 4, which cannot be split into pairs: no gain;
+    Cautions: ``fewer-checkpoints`` (than asked); of the gain ``few-models``, fewer
+    than 4, which cannot be split into pairs: no gain;
     ``winners-curse``, where the chosen are no better on the other models: at least
     half of the splits show no gain.
 
@@ -179,6 +188,10 @@ def filter_subtasks(
         snr_of_first=so_far,
         chosen=tuple(order[:best].tolist()),
         gain=gain,
+        n_last=window.shape[-1],
+        cautions=fewer_checkpoints(
+            np.full(window.shape[1] * window.shape[2], window.shape[-1]), n_last
+        ),
     )
 
 

@@ -231,10 +231,10 @@ def test_no_items_have_no_difference():
 
 
 @pytest.mark.parametrize("continuous", [False, True])
-@pytest.mark.parametrize("clusters", [None, np.arange(50) // 4])
+@pytest.mark.parametrize(
+    "clusters", [None, np.arange(50) // 4, np.arange(50), np.arange(50) ** 2 // 400]
+)
 def test_all_pairs_are_the_pairs_one_by_one(continuous, clusters):
-    from scipy.stats import t
-
     scores = models(continuous=continuous)
     found = all_pairs(scores, clusters=clusters)
 
@@ -249,19 +249,19 @@ def test_all_pairs_are_the_pairs_one_by_one(continuous, clusters):
             assert found.z[i, j] == pytest.approx(z)
             if not continuous:
                 assert found.n_better[i, j] == one.n_better
-            if found.test == MCNEMAR:
-                assert found.p_value[i, j] == pytest.approx(one.p_value)
-            else:
-                p = 2 * t.sf(abs(z), found.n - 1)
-                assert found.p_value[i, j] == pytest.approx(p)
-    assert found.n == (50 if clusters is None else 13)
+            assert found.p_value[i, j] == pytest.approx(one.p_value)
+            assert found.test == one.test
+    assert found.n == (50 if clusters is None else len(set(clusters)))
     assert np.isnan(found.n_better).all() == continuous
 
 
 def test_all_pairs_agree_with_scipy_s_paired_t_test():
+    """Their p-values too, where differences have no skewness to correct for."""
     from scipy.stats import ttest_rel
 
-    scores = models(continuous=True)
+    half = models(continuous=True)
+    scores = np.concatenate([half, 1 - half], axis=1)
+    scores[0] += 0.05
     found = all_pairs(scores)
 
     theirs = ttest_rel(scores[0], scores[1])
@@ -277,6 +277,10 @@ def test_nearly_equal_models_keep_their_difference():
 
     d = scores[0] - scores[1]
     assert found.se[0, 1] == pytest.approx(d.std(ddof=1) / math.sqrt(50), rel=1e-6)
+    for clusters in (None, np.arange(50) // 4):
+        one = paired_difference(*scores, clusters=clusters)
+        p_value = all_pairs(scores, clusters=clusters).p_value[0, 1]
+        assert p_value == pytest.approx(one.p_value, rel=1e-3)
 
 
 def test_equal_models_have_no_z():

@@ -198,6 +198,20 @@ def test_one_seed_has_no_ratio(codes):
     assert found.to_dict()["ratio"]["value"] is None
 
 
+def test_a_step_with_few_seeds_bounds_what_the_ratio_knows():
+    """F with 1 and 9 degrees of freedom: 7.2093 and 963.28, from tables."""
+    scores = np.random.default_rng(3).normal(0.5, 0.01, (10, 4))
+    scores[2:, 1] = math.nan
+    found = compare_to_published(
+        seed_sd(scores), task="piqa", formulation="cloze", n_items=1838
+    )
+
+    assert found.ratio.n == 2
+    assert found.ratio.interval == pytest.approx(
+        (found.ratio.value / 7.2093**0.5, found.ratio.value * 963.28**0.5), rel=1e-4
+    )
+
+
 def test_the_interval_of_the_ratio_holds_its_level(monkeypatch):
     """Seeds of the paper's spread, and a paper whose SD is itself of ten seeds."""
     rng = np.random.default_rng(1)

@@ -269,6 +269,37 @@ def test_cautions_name_what_is_wrong_with_runs():
     assert "skewed-models" not in codes(alike.signal)
 
 
+def test_models_that_tie_have_a_signal_of_0_without_an_interval():
+    alike = signal_noise(np.full((9, 1, 1), 0.5), runs=RUN, rng=1)
+    at_zero = signal_noise(np.zeros((9, 1, 1)), runs=RUN, rng=1)
+    in_scores = signal_noise(np.zeros((9, 1, 1)), runs=RUN, scale="score", rng=1)
+
+    for found in (alike, in_scores):
+        for estimate in (found.signal, found.snr):
+            assert estimate.value == 0
+            assert np.isnan(estimate.interval).all()
+            assert codes(estimate)[0] == "models-tie"
+        assert found.snr_of_equals == pytest.approx(2.97, abs=0.03)
+    assert codes(at_zero.signal) == codes(at_zero.snr) == ["scale-near-zero"]
+    assert math.isnan(at_zero.signal.value)
+
+
+def test_fewer_checkpoints_than_asked_are_told():
+    scores = some_runs(n_steps=8)
+    found = signal_noise(scores, n_last=30, rng=1)
+    exact = signal_noise(scores, n_last=8, rng=1)
+
+    assert found.n_last == exact.n_last == 8
+    assert found.noise.value == exact.noise.value
+    assert found.noise.method == exact.noise.method
+    assert "SD of the last 8 checkpoints" in found.noise.method
+    assert "fewer-checkpoints" in codes(found.noise)
+    assert "fewer-checkpoints" not in codes(exact.noise)
+    (told,) = (c for c in found.noise.cautions if c.code == "fewer-checkpoints")
+    assert told.text.startswith("24 of 24 runs have fewer checkpoints than the last 30")
+    assert signal_noise(scores[..., :4], rng=1).n_last == 4
+
+
 def test_missing_checkpoints_leave_the_last_that_are_there():
     holed = np.insert(some_runs(), 4, nan, axis=2)
 
@@ -416,6 +447,40 @@ def test_averaging_the_last_checkpoints_decides_better():
     assert found.to_dict()["gain"]["value"] == found.gain.value
 
 
+def test_averaging_decides_at_the_checkpoint_that_signal_and_noise_do():
+    """One model stops two steps short: all are compared where it stops."""
+    rng = np.random.default_rng(7)
+    scores, truth = runs(8, 9, rng=rng, signal=0.05, noise=0.05)
+    scores = scores[:, None]
+    scores[3, 0, -2:] = nan
+    gain = averaging_gain(scores, truth)
+    short = averaging_gain(scores[..., :-2], truth)
+    found = signal_noise(scores, larger=truth, rng=1)
+
+    assert gain.last == found.decision_accuracy
+    assert codes(gain) == codes(found) == ["unequal-last-steps"]
+    assert (gain.last, gain.averaged, gain.gain) == (
+        short.last,
+        short.averaged,
+        short.gain,
+    )
+    assert codes(short) == []
+    assert gain.to_dict()["cautions"][0]["code"] == "unequal-last-steps"
+
+
+def test_averaging_compares_the_same_runs():
+    """A run without the last checkpoint is in neither mean."""
+    scores, truth = runs(8, 6, rng=np.random.default_rng(7), signal=0.05, noise=0.05)
+    scores = np.stack([scores, scores + 0.01], axis=1)
+    scores[0, :, 3:] = scores[1, 1, 3:] = scores[2:, 0, :3] = nan
+    gain = averaging_gain(scores, truth, n_last=30)
+
+    assert gain.last.n == gain.averaged.n == gain.gain.n == 7
+    assert gain.n_last == 6
+    assert codes(gain) == ["unequal-last-steps", "fewer-checkpoints"]
+    assert "mean of the last 6 checkpoints" in gain.gain.method
+
+
 def test_a_gain_that_cannot_be_told():
     scores = np.linspace(0.2, 0.9, 9)[:, None, None] + np.zeros(3)
 
@@ -549,6 +614,17 @@ def test_three_models_cannot_choose_and_be_measured():
 
     assert codes(found.gain) == ["few-models"]
     assert len(found.order) == 2
+
+
+def test_a_filter_says_how_many_checkpoints_it_had():
+    scores = subtasks([0.1, 0.2])
+    n_steps = scores.shape[-1]
+    less, all_ = (filter_subtasks(scores, n_last=n, rng=1) for n in (30, n_steps))
+
+    assert less.n_last == all_.n_last == n_steps
+    assert less.gain == all_.gain
+    assert (codes(less), codes(all_)) == (["fewer-checkpoints"], [])
+    assert less.to_dict()["cautions"][0]["code"] == "fewer-checkpoints"
 
 
 def test_options_of_the_filter_change_it():

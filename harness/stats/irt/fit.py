@@ -13,7 +13,13 @@ from harness.errors import DesignError
 from harness.stats.estimate import Caution
 from harness.stats.irt.joint import fit_joint
 from harness.stats.irt.likelihood import Answers
-from harness.stats.irt.marginal import Fitted, Kind, Shrinkage, fit_marginal
+from harness.stats.irt.marginal import (
+    GUESS_WEIGHT,
+    Fitted,
+    Kind,
+    Shrinkage,
+    fit_marginal,
+)
 from harness.stats.irt.model import IrtFit, ItemModel, ModelName
 from harness.stats.irt.uncertainty import Covariance, covariance, given_abilities
 from harness.stats.irt.with_girth import fit_with_girth
@@ -49,6 +55,10 @@ FEW_FOR_JOINT = 500
 NO_SPREAD = 1e-3
 """Slopes per SD of ability below which items do not tell respondents apart: the fit
 lies on the bound of an ability SD of 0."""
+
+MOST_ERROR = 3.0
+"""Ability SDs of standard error from which a difficulty is not determined: an interval
+of twice that to either side leaves out no ability that there is."""
 
 NAMES: dict[ModelName, str] = {
     "rasch": "Rasch model",
@@ -123,10 +133,15 @@ def fit_irt(
     Standard errors are from the observed information. Up to 100 items it is exact;
     beyond, it is that given the abilities, and that of the abilities' mean and SD.
 
+    A difficulty is ``-intercept / a``, and where a is near 0 it may be anything. Where
+    its standard error would be 3 ability SDs or more, it has none, and the item counts
+    among ``undetermined-items``; a and b stay, since probabilities and information
+    need both and are sure. Such a b belongs in no mean of difficulties.
+
     Cautions: ``constant-items``, ``unanswered-respondents``, ``too-few-for-slopes``,
-    ``too-few-for-guessing``, ``shrunken``, ``dependent-respondents``,
-    ``parameters-on-a-bound``, ``abilities-alike``, ``undetermined-items``,
-    ``not-converged``, ``few-items-for-joint``.
+    ``too-few-for-guessing``, ``shrunken``, ``guessing-prior`` (of each 3PL),
+    ``dependent-respondents``, ``parameters-on-a-bound``, ``abilities-alike``,
+    ``undetermined-items``, ``not-converged``, ``few-items-for-joint``.
 
     References
     ----------
@@ -150,8 +165,6 @@ def fit_irt(
 
     answers = Answers.of(responses[np.ix_(answered, varies)])
     fitted, errors = _fitted(answers, kind, method)
-    undetermined = np.isnan(errors.intercept) & ~fitted.held
-    cautions += _fit_cautions(names[varies], fitted, undetermined, method)
     name = NAMES[fitted_model]
     if kind.shrinkage is not None and not kind.common_slope:
         name = f"shrunken {name}"
@@ -167,6 +180,11 @@ def fit_irt(
             errors.guess,
         )
     )
+    undetermined = np.isnan(errors.intercept) & ~fitted.held
+    # Of a Rasch model the difficulty is the intercept, which no slope divides.
+    vague = np.asarray(~undetermined & (difficulty_se >= MOST_ERROR) & (not is_rasch))
+    difficulty_se = np.where(vague, np.nan, difficulty_se)
+    cautions += _fit_cautions(names[varies], fitted, undetermined, vague, method)
     none = np.full(len(slope), np.nan)
     ability, ability_se = (np.full(len(responses), np.nan) for _ in range(2))
     ability[answered] = sd * fitted.ability
@@ -302,6 +320,13 @@ def _borne(
             "drawn towards their mean by weak priors"
         )
         cautions += (Caution("shrunken", text),)
+    if model == "3pl":
+        text = (
+            f"guessing is drawn towards {guessing:g} by a prior that weighs "
+            f"{GUESS_WEIGHT:g} answers of each item, and may tell no more than it; the "
+            "log-likelihood may be below that of a 2PL"
+        )
+        cautions += (Caution("guessing-prior", text),)
     kind = Kind(
         common_slope=is_common,
         shrinkage=Shrinkage() if is_shrunken else None,
@@ -353,7 +378,11 @@ def _data_cautions(
 
 
 def _fit_cautions(
-    names: npt.NDArray[np.str_], fitted: Fitted, undetermined: Flags, method: MethodName
+    names: npt.NDArray[np.str_],
+    fitted: Fitted,
+    undetermined: Flags,
+    vague: Flags,
+    method: MethodName,
 ) -> tuple[Caution, ...]:
     cautions = []
     if fitted.held.any():
@@ -367,7 +396,16 @@ def _fit_cautions(
         text = (
             f"responses do not determine the parameters of {undetermined.sum()} of "
             f"{len(names)} items, which have no standard error; more items, or a "
-            "simpler model, would"
+            f"simpler model, would: {_first(names[undetermined])}"
+        )
+        cautions.append(Caution("undetermined-items", text))
+    if vague.any():
+        text = (
+            f"responses do not determine the difficulty of {vague.sum()} of "
+            f"{len(names)} items: its error would be {MOST_ERROR:g} ability SDs or "
+            "more, as where discrimination is near 0; it has no standard error and "
+            "belongs in no mean, and more respondents would determine it: "
+            f"{_first(names[vague])}"
         )
         cautions.append(Caution("undetermined-items", text))
     if fitted.curves.slope.max() < NO_SPREAD:

@@ -64,7 +64,8 @@ class IrtFit:
     items : ItemModel
         The items that could be fitted.
     discrimination_se, difficulty_se, guessing_se : ndarray, shape (n_items,)
-        Standard errors; ``nan`` where a parameter is fixed or has none.
+        Standard errors; ``nan`` where a parameter is fixed or has none. A difficulty
+        without one is not determined: it serves the curve, and belongs in no mean.
     ability, ability_se : ndarray, one for each row of the responses
         Of each respondent, under the fitted items: mean and SD of the posterior, or
         its mode for a joint fit; ``nan`` for one who answered none of them.

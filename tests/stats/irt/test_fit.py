@@ -332,8 +332,53 @@ def test_two_items_do_not_determine_two_slopes(simulated, codes):
     """Four parameters, three free counts."""
     responses = simulated(2, 2_000)[0]
 
-    assert codes(fit_irt(responses)) == ["undetermined-items"]
+    found = fit_irt(responses)
+    assert codes(found) == ["undetermined-items"]
+    assert found.cautions[0].text.endswith("would: 0, 1")
     assert codes(fit_irt(responses, model="1pl")) == []
+
+
+@pytest.mark.parametrize("method", ["marginal", "joint"])
+def test_a_difficulty_that_is_anything_has_no_error(simulated, codes, method):
+    """An item that nobody's ability bears on: b is an intercept over nearly 0."""
+    responses, _, _, theta = simulated(60, 200)
+    responses[np.argsort(theta), 7] = np.arange(200) % 4 == 0
+    found = fit_irt(responses, method=method)
+
+    assert "undetermined-items" in codes(found)
+    (told,) = (c for c in found.cautions if c.code == "undetermined-items")
+    assert "the difficulty of 1 of 60 items" in told.text
+    assert told.text.endswith(": 7")
+    assert np.flatnonzero(np.isnan(found.difficulty_se)).tolist() == [7]
+    assert found.items.difficulty[7] > 20
+    # What is asked of a curve is known all the same.
+    assert np.isfinite(found.discrimination_se[7])
+    assert found.items.probabilities(np.array([-2.0, 0, 2]))[:, 7] == pytest.approx(
+        0.25, abs=0.1
+    )
+
+
+def test_a_difficulty_of_few_independent_respondents_may_not_be_determined(simulated):
+    responses = simulated(30, 600, rng=5)[0]
+    free, few = (fit_irt(responses, n_independent=n) for n in (600, 20))
+
+    assert np.isfinite(free.difficulty_se).all()
+    gone = np.isnan(few.difficulty_se)
+    assert gone.any()
+    assert few.difficulty_se[~gone].max() < 3
+    assert f"the difficulty of {gone.sum()} of 30" in few.cautions[-1].text
+
+
+def test_a_3pl_says_that_a_prior_holds_guessing(codes):
+    """Of LSAT6 it has a lower log-likelihood than the 2PL, which it nests."""
+    guessed = fit_irt(responses_of(LSAT6), model="3pl", guessing=0.2)
+    plain = fit_irt(responses_of(LSAT6))
+
+    assert codes(guessed) == ["guessing-prior"]
+    assert "towards 0.2 by a prior that weighs 20 answers" in guessed.cautions[0].text
+    assert guessed.items.guessing == pytest.approx(0.2, abs=0.03)
+    assert guessed.log_likelihood < plain.log_likelihood
+    assert codes(plain) == []
 
 
 def test_a_negative_discrimination_stays_one(simulated):
