@@ -48,6 +48,13 @@ if TYPE_CHECKING:
     from harness.stats.tables import Kind, ScoreTable
 
 
+class HoldOut(StrEnum):
+    """What subsets are judged on, whole."""
+
+    model = "model"
+    run = "run"
+
+
 class By(StrEnum):
     """What a line of the variance table is."""
 
@@ -280,9 +287,13 @@ def evaluate(
             "information, adaptive; random is always beside them."
         ),
     ] = None,
-    by_model: Annotated[
-        bool, typer.Option("--by-model", help="Hold out models, not training runs.")
-    ] = False,
+    hold_out: Annotated[
+        HoldOut | None,
+        typer.Option(
+            help="Judge on whole models, or on training runs, whose models' other "
+            "seeds then help to choose; models by default, runs where there is one."
+        ),
+    ] = None,
     draws: Annotated[
         int, typer.Option(help="Random subsets drawn at each size.")
     ] = 200,
@@ -291,7 +302,7 @@ def evaluate(
     format_: FormatOption = TableFormat.table,
     json_: Json = False,
 ) -> None:
-    """Judge small subsets of items on runs held out, beside random subsets."""
+    """Judge small subsets of items on models held out, beside random subsets."""
     from harness.report.sheets.subsets import subset_sheet
     from harness.stats.subset_table import subset_table
     from harness.stats.subsets.evaluate import METHODS
@@ -305,7 +316,7 @@ def evaluate(
         _people(store, model, task, formulation, steps, metric),
         counts("--sizes", sizes),
         methods=chosen,
-        by_model=by_model,
+        hold_out=hold_out.value if hold_out else None,
         n_draws=draws,
         confidence_level=confidence,
         entropy=entropy,

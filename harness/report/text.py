@@ -36,6 +36,9 @@ FIGURES = re.compile(r"-?\d[\d.,e-]*")
 MAX_SENTENCES = 6
 """Of one kind in a summary; the table has the rest."""
 
+HELD_OUT = {"model": "model", "run": "training run", "group": "group"}
+"""What subsets are judged on, as a word."""
+
 FILLS = {
     "one-seed": "list checkpoints of more training seeds in the suite and run it again",
     "one-checkpoint": "list more steps of each run in the suite and run it again",
@@ -470,7 +473,8 @@ def subset_sentence(found: SubsetEvaluation) -> str:
         if row.method != "random" and not math.isnan(row.mae.value)
     }
     told = (
-        f"On runs held out, scores by {_listed([f'{r.n_items:,}' for r in chance])} of "
+        f"On {HELD_OUT[found.unit]}s held out, scores by "
+        f"{_listed([f'{r.n_items:,}' for r in chance])} of "
         f"{count(found.n_items_total, 'item')} drawn at random are off by "
         f"{_listed([spread(r.mae.value) for r in chance])} on average."
     )

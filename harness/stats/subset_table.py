@@ -1,10 +1,10 @@
-"""How short may each task be? Subsets of its items, judged on held-out runs."""
+"""How short may each task be? Subsets of its items, judged on models held out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
@@ -38,7 +38,7 @@ def subset_table(
     sizes: Sequence[int],
     *,
     methods: Mapping[Method, Sequence[Estimator]] = METHODS,
-    by_model: bool = False,
+    hold_out: Literal["model", "run"] | None = None,
     n_draws: int = 200,
     confidence_level: float = 0.95,
     entropy: int = 0,
@@ -53,8 +53,9 @@ def subset_table(
         How many items the subsets have.
     methods
         As `harness.stats.subsets.evaluate.evaluate_subsets` takes them.
-    by_model : bool
-        Hold out whole models, not training runs.
+    hold_out : {"model", "run"}, optional
+        Hold out whole models, or training runs. By default models; training runs
+        where a task has one model only.
     n_draws, confidence_level
         As there.
     entropy : int
@@ -69,7 +70,7 @@ def subset_table(
                 models=who.models,
                 train_seeds=who.train_seeds,
                 steps=who.steps,
-                groups=who.models if by_model else None,
+                groups=_groups(who, hold_out),
                 methods=methods,
                 n_draws=n_draws,
                 confidence_level=confidence_level,
@@ -81,3 +82,11 @@ def subset_table(
         cautions = dict.fromkeys([*who.cautions, *found.cautions])
         rows.append(TaskSubsets(who=who, evaluation=found, cautions=tuple(cautions)))
     return tuple(rows), tuple(refused)
+
+
+def _groups(
+    who: Respondents, hold_out: Literal["model", "run"] | None
+) -> Sequence[Hashable] | None:
+    if hold_out == "run":
+        return list(zip(who.models, who.train_seeds, strict=True))
+    return who.models if hold_out else None

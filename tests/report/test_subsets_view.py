@@ -24,10 +24,10 @@ def judged(simulated, sizes=SIZES):
 
 @pytest.fixture(scope="module")
 def data(simulated_store):
-    """Two models of four seeds: eight runs, held out in parts."""
+    """Eight models of one seed, held out in parts."""
     zoo = simulated_store()
-    for model in ("m", "n"):
-        zoo.task("facts", model=model, n_items=40, seeds=range(4), steps=(0, 50, 800))
+    for model in "mnopqrst":
+        zoo.task("facts", model=model, n_items=40, seeds=range(1), steps=(0, 50, 800))
     return judged(zoo)
 
 
@@ -118,6 +118,29 @@ def test_few_groups_are_points_without_a_band(few):
     assert {t.mode for t in frontier.figure.data[1:-1]} == {"markers"}
     assert "held out one by one" in panel.facts
     assert frontier.figure.data[1].name == "random"
+
+
+def test_two_models_are_held_out_one_by_one_whatever_their_seeds(simulated):
+    for model in ("m", "n"):
+        simulated.task("a", model=model, n_items=20, seeds=range(4), steps=(0, 50, 800))
+    data = judged(simulated, (10,))
+    (panel,) = subset_view(data).panels
+    frontier, _ = panel.drawn
+
+    assert panel.facts.startswith("2 models with 24 checkpoints, held out one by one (")
+    assert frontier.table.caption == "a: subsets on models held out"
+    assert frontier.menu.choices[0].traces[0]["y"] == []
+    assert {t.mode for t in frontier.figure.data[1:-1]} == {"markers"}
+    assert "seeds-on-both-sides" not in [code for code, *_ in panel.cautions]
+
+
+def test_one_model_is_judged_by_its_runs_and_says_that_it_flatters(few):
+    (panel,) = subset_view(few).panels
+
+    assert panel.facts.startswith("3 training runs with 9 checkpoints, held out one by")
+    assert panel.drawn[0].table.caption == "facts: subsets on training runs held out"
+    assert panel.drawn[0].sentence.startswith("On training runs held out, scores by 10")
+    assert "seeds-on-both-sides" in [code for code, *_ in panel.cautions]
 
 
 def test_a_measure_that_is_not_defined_says_why_in_the_menu(few):
@@ -241,7 +264,7 @@ def test_the_sentence_names_random_and_the_best_of_others(data, few):
 
     sentence = text.subset_sentence(found)
 
-    assert sentence.startswith("On runs held out, scores by 10 and 20 of 40 items")
+    assert sentence.startswith("On models held out, scores by 10 and 20 of 40 items")
     assert text.spread(at[0].mae.value) in sentence
     assert f"at 10, {text.subset_name(best.method, best.estimator)} by" in sentence
     bare = text.subset_sentence(few.subsets[0].evaluation)

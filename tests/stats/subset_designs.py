@@ -28,6 +28,7 @@ def calibration(items, *, ability=(-1.0, 0.0, 1.0), error=0.0, variance=0.2):
         validation_error=error,
         response_variance=variance,
         n_respondents=len(ability),
+        n_runs=len(ability),
         n_groups=len(ability),
         dropped=(),
         method="known",

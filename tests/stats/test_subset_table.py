@@ -59,10 +59,23 @@ def test_options_reach_the_evaluation(people):
 
     assert mae().to_frame().equals(mae().to_frame())
     assert not mae(entropy=1).to_frame().equals(mae().to_frame())
-    assert mae(by_model=True).n_groups == 3
-    assert mae().n_groups == 12
+    assert mae().n_groups == mae(hold_out="model").n_groups == 3
+    assert mae(hold_out="run").n_groups == 12
     assert mae(n_draws=400).rows[1].n_draws == 400
     assert mae(confidence_level=0.9).confidence_level == 0.9
+
+
+def test_one_model_is_judged_by_runs_unless_models_are_asked_for(simulated):
+    rng = np.random.default_rng(3)
+    cells = {(seed, 0): rng.integers(0, 2, 30) for seed in range(4)}
+    people = respondents(score_tables(simulated(cells, model="m", rng=rng)))
+    (row,), _ = subset_table(people, [10], methods=METHODS)
+    rows, ((_, error),) = subset_table(people, [10], methods=METHODS, hold_out="model")
+
+    assert row.evaluation.unit == "run"
+    assert "seeds-on-both-sides" in [c.code for c in row.cautions]
+    assert rows == ()
+    assert error.code == "too-few-respondents"
 
 
 def test_a_size_that_a_task_does_not_have_is_refused_for_that_task(people, simulated):

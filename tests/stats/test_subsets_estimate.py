@@ -216,6 +216,13 @@ def test_calibration_holds_all_items_and_says_what_it_dropped():
     )
     assert 0 < found.validation_error < 0.2
     assert calibrate(scores).validation_error != found.validation_error
+    by_model = calibrate(scores, groups=who["models"], runs=groups)
+    assert (by_model.n_groups, by_model.n_runs, found.n_runs) == (5, 10, 10)
+    assert np.array_equal(by_model.items.difficulty, found.items.difficulty)
+    assert by_model.validation_error != found.validation_error
+    assert not np.array_equal(
+        calibrate(scores).items.difficulty, found.items.difficulty
+    )
 
 
 def test_threshold_keeps_the_mean():

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from scipy.stats import kendalltau
 from stats.subset_designs import training_runs
 
@@ -33,7 +34,7 @@ def runs():
 @pytest.fixture(scope="module")
 def evaluation(runs):
     scores, who = runs
-    return evaluate_subsets(scores, [15, 60], **who, groups=who["models"], rng=1)
+    return evaluate_subsets(scores, [15, 60], **who, rng=1)
 
 
 def row(evaluation, method, estimator="weighted", n_items=60):
@@ -43,6 +44,11 @@ def row(evaluation, method, estimator="weighted", n_items=60):
         if (r.method, r.estimator, r.n_items) == (method, estimator, n_items)
     )
     return found
+
+
+def training_run(who):
+    """Labels of training runs, to hold out in place of models."""
+    return list(zip(who["models"], who["train_seeds"], strict=True))
 
 
 def held_out(who, groups=None, rng=1):
@@ -124,7 +130,7 @@ def test_where_items_have_structure_chosen_subsets_beat_random_ones():
     scores, who = training_runs(
         60, 2, 1, 300, rng=np.random.default_rng(0), steepness=2.5
     )
-    found = evaluate_subsets(scores, [15], **who, groups=who["models"], rng=1)
+    found = evaluate_subsets(scores, [15], **who, rng=1)
     random, full = row(found, "random", n_items=15), row(found, "full", n_items=300)
 
     for method, estimator in [
@@ -163,7 +169,7 @@ def test_where_items_have_none_anchors_do_not():
 
 def test_no_group_is_on_both_sides(runs):
     _, who = runs
-    by_run, by_model = held_out(who), held_out(who, groups=who["models"])
+    by_run, by_model = held_out(who, groups=training_run(who)), held_out(who)
 
     for split, n_groups in ((by_run, 20), (by_model, 10)):
         assert split.n_groups == n_groups
@@ -261,7 +267,7 @@ def test_options_change_the_numbers(runs):
 
     usual = frame()
     for options in (
-        {"groups": who["models"]},
+        {"groups": training_run(who)},
         {"strata": ["a", "b", "c"] * 100},
         {"n_draws": 51},
         {"confidence_level": 0.7},
@@ -272,7 +278,12 @@ def test_options_change_the_numbers(runs):
 def test_few_groups_are_held_out_one_by_one_and_have_no_interval(codes):
     scores, who = training_runs(3, 2, 3, 80, rng=np.random.default_rng(2))
     found = evaluate_subsets(
-        scores, [20], **who, methods={"anchors-correct": ("weighted",)}, rng=1
+        scores,
+        [20],
+        **who,
+        groups=training_run(who),
+        methods={"anchors-correct": ("weighted",)},
+        rng=1,
     )
     random = row(found, "random", n_items=20)
 
@@ -309,20 +320,101 @@ def test_scores_that_cannot_be_calibrated_leave_what_needs_no_calibration(runs, 
     assert json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_six_groups_leave_too_few_to_validate_by(codes):
-    scores, who = training_runs(6, 2, 4, 60, rng=np.random.default_rng(2))
-    found = evaluate_subsets(
-        scores,
-        [20],
-        **who,
-        groups=who["models"],
-        methods={"anchors-irt": ("weighted", "p-irt", "gp-irt")},
-        rng=1,
-    )
+ANCHORS = {"anchors-irt": ("weighted", "p-irt", "gp-irt")}
+
+
+def test_six_runs_leave_too_few_to_validate_by(codes):
+    scores, who = training_runs(6, 1, 4, 60, rng=np.random.default_rng(2))
+    found = evaluate_subsets(scores, [20], **who, methods=ANCHORS, rng=1, **QUICK)
 
     assert {"few-groups", "no-validation"} <= set(codes(found))
     assert codes(row(found, "anchors-irt", "gp-irt", 20).mae) == ["no-validation"]
     assert row(found, "anchors-irt", "p-irt", 20).mae.value > 0
+
+
+def test_where_some_have_no_estimate_no_measure_is_of_the_others(codes):
+    """Parts of 2 of 9 runs leave 7 to calibrate by, 2 of them kept back; of 8, 6."""
+    for n_models, is_whole in ((9, True), (8, False)):
+        scores, who = training_runs(n_models, 1, 2, 60, rng=np.random.default_rng(2))
+        found = evaluate_subsets(scores, [20], **who, methods=ANCHORS, rng=1, **QUICK)
+        mixed = row(found, "anchors-irt", "gp-irt", 20)
+        held = mixed.values[found.fold, np.arange(len(scores))]
+
+        assert np.isfinite(held).any()
+        assert np.isfinite(held).all() == is_whole
+        if is_whole:
+            assert mixed.coverage.value > 0
+            continue
+        assert all(math.isnan(e.value) for e in mixed.estimates)
+        assert {tuple(codes(e)) for e in mixed.estimates} == {("no-validation",)}
+        assert math.isnan(mixed.beats_random)
+
+
+def test_models_are_held_out_where_there_are_several_else_runs(codes):
+    several = training_runs(3, 2, 2, 60, rng=np.random.default_rng(2))
+    alone = training_runs(1, 6, 2, 60, rng=np.random.default_rng(2))
+
+    for (scores, who), groups, unit, n_groups, text in (
+        (several, None, "model", 3, None),
+        (several, training_run(several[1]), "run", 6, "of 3 of 3 models"),
+        (several, [0] * 6 + [1] * 6, "group", 2, "of 1 of 3 models"),
+        (alone, None, "run", 6, "of 1 of 1 models"),
+    ):
+        found = evaluate_subsets(
+            scores, [20], **who, groups=groups, methods=DRAWN, rng=1, **QUICK
+        )
+
+        assert (found.unit, found.n_groups) == (unit, n_groups)
+        assert found.to_dict()["held_out"] == unit
+        assert ("seeds-on-both-sides" in codes(found)) == (text is not None)
+        assert text is None or any(text in c.text for c in found.cautions)
+
+
+def test_two_models_are_calibrated_by_their_five_seeds(codes):
+    """Runs count as respondents; how wrong it is on models takes another to tell."""
+    scores, who = training_runs(2, 5, 3, 80, rng=np.random.default_rng(2))
+    found = evaluate_subsets(scores, [20], **who, methods=ANCHORS, rng=1, **QUICK)
+    known = found.fold != 0
+    labels = np.arange(30)[known] // 3
+    model = calibrate(scores[known], groups=[0] * 15, runs=labels.tolist())
+
+    assert (found.n_groups, model.n_runs, model.n_groups) == (2, 5, 1)
+    assert "no-validation" in codes(model)
+    assert math.isnan(model.validation_error)
+    assert row(found, "anchors-irt", "p-irt", 20).mae.value > 0
+    assert codes(row(found, "anchors-irt", "gp-irt", 20).mae) == ["no-validation"]
+
+
+def with_profiles(n_models, n_seeds, n_items, rng):
+    """Return answers of models to each of which other items are hard."""
+    model, seed = np.indices((n_models, n_seeds)).reshape(2, -1)
+    ability = rng.normal(0, 0.8, n_models)[model] + rng.normal(0, 0.1, len(model))
+    hard = rng.normal(0, 1, n_items) + rng.normal(0, 3, (n_models, n_items))
+    p = expit(ability[:, None] - hard[model])
+    who = {
+        "models": [f"m{m}" for m in model],
+        "train_seeds": seed.tolist(),
+        "steps": [None] * len(model),
+    }
+    return (rng.random(p.shape) < p) * 1.0, who
+
+
+@pytest.mark.slow
+def test_seeds_on_both_sides_flatter_items_chosen_by_profiles_of_their_models():
+    """30 of 400 items, 3 models of 10 seeds: the verdict is another on new models."""
+    beats = []
+    for number in range(6):
+        scores, who = with_profiles(3, 10, 400, np.random.default_rng(number))
+        options = {"methods": {"anchors-correct": ("weighted",)}, "rng": 1, **QUICK}
+        both = [
+            evaluate_subsets(scores, [30], **who, groups=groups, **options)
+            for groups in (training_run(who), None)
+        ]
+        beats.append([row(e, "anchors-correct", n_items=30).beats_random for e in both])
+    by_run, by_model = np.mean(beats, axis=0)
+
+    assert by_run > 0.6
+    assert by_model < 0.3
 
 
 def test_intervals_of_a_model_that_does_not_fit_are_told(codes):
@@ -386,14 +478,15 @@ def test_adaptive_tests_are_replayed_on_those_held_out(runs):
     """By hand, for one fold: observed answers, and expected ones of the rest."""
     scores, who = runs
     methods = {"adaptive": ("p-irt",)}
-    found = evaluate_subsets(
-        scores, [15], **who, groups=who["models"], methods=methods, rng=1, **QUICK
-    )
+    found = evaluate_subsets(scores, [15], **who, methods=methods, rng=1, **QUICK)
     quality = row(found, "adaptive", "p-irt", 15)
     out = np.flatnonzero(found.fold == 0)
     known = found.fold != 0
 
-    model = calibrate(scores[known], groups=found.groups[known].tolist())
+    labels = np.arange(len(scores))[known] // 3
+    model = calibrate(
+        scores[known], groups=found.groups[known].tolist(), runs=labels.tolist()
+    )
     test = adaptive_test(model.items, scores[out], max_items=15)
     for place, respondent in enumerate(out):
         expected = model.items.probabilities(test.ability[[place], -1])[0]

@@ -45,7 +45,10 @@ def measure(frame, name, method, estimator="weighted"):
 
 
 def test_neural_models_are_told_apart_by_fifty_items_better_than_by_luck(table):
-    """42 runs of 21 models: choice helps the mean, and E stays above the full set's."""
+    """42 runs of 21 models: choice helps the mean, and E stays above the full set's.
+
+    But by adaptive tests, whose abilities are shrunken towards the mean.
+    """
     is_neural = ~table.index.get_level_values("arch").str.contains("gram")
     frame = evaluated(table[is_neural])
 
@@ -54,7 +57,8 @@ def test_neural_models_are_told_apart_by_fifty_items_better_than_by_luck(table):
     assert 0.93 < measure(frame, "coverage", "random") < 0.97
     assert measure(frame, "beats_random", "stratified") > 0.7
     assert measure(frame, "beats_random", "anchors-correct") > 0.9
-    assert (frame["seed_sd"] > measure(frame, "seed_sd", "full"))[1:].all()
+    fixed = frame[~frame["method"].isin(["full", "adaptive"])]
+    assert (fixed["seed_sd"] > measure(frame, "seed_sd", "full")).all()
     assert (frame["rank_correlation"][1:] > 0.6).all()
 
 

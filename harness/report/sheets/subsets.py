@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.sheets.sheet import NOTES, Footnotes, Refused, Sheet, refusals
 from harness.report.text import (
+    HELD_OUT,
     condition_name,
     correlation,
     percent,
@@ -34,9 +35,8 @@ COLUMNS = (
 )
 
 REMARK = (
-    "every number is of runs held out; better than random %: random subsets of the "
-    "same size with a larger mean absolute error; covers %: held-out checkpoints whose "
-    "interval holds their full score"
+    "better than random %: random subsets of the same size with a larger mean absolute "
+    "error; covers %: held-out checkpoints whose interval holds their full score"
 )
 
 
@@ -44,6 +44,8 @@ def subset_sheet(rows: Sequence[TaskSubsets], refused: Refused) -> Sheet:
     """Return a part for each task, a row for each method and size."""
     notes = Footnotes()
     parts = []
+    units = " or ".join(sorted({f"{HELD_OUT[one.evaluation.unit]}s" for one in rows}))
+    remark = f"every number is of {units} held out; {REMARK}"
     for row in rows:
         marks = notes.marks(row.cautions)
         title = condition_name(row.who)
@@ -54,7 +56,7 @@ def subset_sheet(rows: Sequence[TaskSubsets], refused: Refused) -> Sheet:
         parts=tuple(parts),
         label="task",
         notes=notes.texts,
-        remarks=((REMARK,) if rows else ()) + refusals(refused),
+        remarks=((remark,) if rows else ()) + refusals(refused),
         frame=lambda: subset_frame(rows),
     )
 

@@ -1,4 +1,4 @@
-"""How few items would do? Subset methods on runs held out, beside random subsets."""
+"""How few items would do? Subset methods on models held out, beside random ones."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _facts(row: TaskSubsets) -> str:
     found = row.evaluation
     parts = "one by one" if found.n_folds == found.n_groups else "in parts"
     return (
-        f"{text.count(found.n_groups, 'training run')} with "
+        f"{text.count(found.n_groups, text.HELD_OUT[found.unit])} with "
         f"{text.count(len(found.full), 'checkpoint')}, held out {parts} "
         f"({found.n_folds}); {row.who.metric} over "
         f"{text.count(found.n_items_total, 'item')} that all have answered."
@@ -327,7 +327,7 @@ def _table(row: TaskSubsets, title: str) -> Table:
             )
         )
     return Table(
-        caption=f"{title}: subsets on runs held out",
+        caption=f"{title}: subsets on {text.HELD_OUT[row.evaluation.unit]}s held out",
         headings=(
             ("Method", False),
             ("Items", True),

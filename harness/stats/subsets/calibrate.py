@@ -40,11 +40,11 @@ class Calibration:
     validation_error : float
         Mean absolute error, in score units, of the predicted mean score over every
         second item, given the answers to the others, for respondents that the model
-        was not fitted on; ``nan`` where there were too few groups.
+        was not fitted on; ``nan`` where there were too few to keep some back.
     response_variance : float
         Variance of a respondent's scores over items, averaged over respondents.
-    n_respondents, n_groups : int
-        How many were learnt from, and how many independent groups they are.
+    n_respondents, n_runs, n_groups : int
+        How many were learnt from, in how many training runs and groups.
     dropped : tuple of str
         Items that all, or none, had right. Their parameters are no estimates: the
         median discrimination, and the difficulty that gives an average respondent
@@ -59,6 +59,7 @@ class Calibration:
     validation_error: float
     response_variance: float
     n_respondents: int
+    n_runs: int
     n_groups: int
     dropped: tuple[str, ...]
     method: str
@@ -73,6 +74,7 @@ def calibrate(
     scores: Floats,
     *,
     groups: Sequence[Hashable] | None = None,
+    runs: Sequence[Hashable] | None = None,
     item_ids: Sequence[str] | None = None,
 ) -> Calibration:
     """Fit a 2PL model to full answers, and see how wrong it is on others.
@@ -86,9 +88,12 @@ def calibrate(
     scores : ndarray, shape (n_respondents, n_items)
         From 0 to 1; no missing values.
     groups : sequence, optional
-        A label for each respondent; those that share it are not independent, such as
-        the checkpoints of a training run, and are kept back together. Each respondent
-        is its own group where not given.
+        A label for each respondent; those that share it are kept back together, so
+        that the validation error is that on other groups: models, where the items are
+        for other models. Each respondent is its own group where not given.
+    runs : sequence, optional
+        Those that share such a label, the checkpoints of a training run, count as one
+        independent respondent. As `groups` where not given.
     item_ids : sequence of str, optional
         Names of the items; their column numbers otherwise.
 
@@ -99,8 +104,8 @@ def calibrate(
 
     Notes
     -----
-    Cautions: ``no-validation``, where the groups that are not kept back are too few to
-    fit; those of `fit_irt`.
+    Cautions: ``no-validation``, where there is one group, or the runs that are not kept
+    back are too few to fit; those of `fit_irt`.
 
     References
     ----------
@@ -121,9 +126,10 @@ def calibrate(
     threshold = _threshold(scores)
     binary = (scores > threshold).astype(np.float64)
     group = np.array(_codes(groups, n_respondents))
-    n_groups = int(group.max()) + 1
-    fit = fit_irt(binary, item_ids=_numbers(n_items), n_independent=n_groups)
-    error, reason = _validation_error(scores, binary, group)
+    run = group if runs is None else np.array(_codes(runs, n_respondents))
+    n_groups, n_runs = int(group.max()) + 1, int(run.max()) + 1
+    fit = fit_irt(binary, item_ids=_numbers(n_items), n_independent=n_runs)
+    error, reason = _validation_error(scores, binary, group, run)
     return Calibration(
         items=replace(_all_items(fit, binary), item_ids=names),
         ability=fit.ability,
@@ -131,6 +137,7 @@ def calibrate(
         validation_error=error,
         response_variance=float(scores.var(axis=1).mean()),
         n_respondents=n_respondents,
+        n_runs=n_runs,
         n_groups=n_groups,
         dropped=tuple(names[int(place)] for place in fit.dropped),
         method=fit.method,
@@ -181,11 +188,17 @@ def _all_items(fit: IrtFit, binary: Floats) -> ItemModel:
 
 
 def _validation_error(
-    scores: Floats, binary: Floats, group: npt.NDArray[Any]
+    scores: Floats, binary: Floats, group: npt.NDArray[Any], run: npt.NDArray[Any]
 ) -> tuple[float, tuple[Caution, ...]]:
     kept = group % VALIDATION_SHARE == 0
+    if kept.all():
+        text = (
+            "how wrong the model is on others cannot be seen: it was fitted to one "
+            "group of respondents, such as a model; give at least 2"
+        )
+        return math.nan, (Caution("no-validation", text),)
     n_items = scores.shape[1]
-    n_others = len(np.unique(group[~kept]))
+    n_others = len(np.unique(run[~kept]))
     try:
         fit = fit_irt(binary[~kept], item_ids=_numbers(n_items), n_independent=n_others)
     except DesignError as error:

@@ -62,8 +62,8 @@ INTERVALS = ("half_width", "item_half_width", "coverage")
 WHY_UNDEFINED = {
     "seed_sd": Caution(
         "one-seed",
-        "needs 2 training seeds of a model held out together; pass the models as "
-        "groups, or add seeds until a fifth of the runs holds 2",
+        "needs 2 training seeds of a model held out together; hold out whole models, "
+        "of which one has 2 seeds",
     ),
     "monotonicity": Caution(
         "one-checkpoint",
@@ -77,8 +77,9 @@ WHY_UNDEFINED = {
 
 NO_VALIDATION = Caution(
     "no-validation",
-    "the groups to calibrate by are too few to keep some back, so that how wrong the "
-    "model is on others cannot be seen; 7 are enough",
+    "too few groups are left to calibrate by: to see how wrong the model is on others, "
+    "a fifth of them, at least 1, is kept back, and 5 training runs are needed beside; "
+    "add models",
 )
 
 
@@ -98,11 +99,11 @@ def evaluate_subsets(
 ) -> SubsetEvaluation:
     """Judge subset methods on models that they were not fitted on, against chance.
 
-    Groups of respondents are held out in five parts, groups of the same model in the
-    same part as far as they go; fewer than 8 groups are held out one by one. For each
-    part the items are chosen, and calibrated, on the others alone; then the full
-    scores of those held out are estimated from their answers to the subset. What a
-    random subset of the same size does is told beside, over `n_draws` draws.
+    Groups of respondents, which are models, are held out in five parts; fewer than 8
+    groups one by one. For each part the items are chosen, and calibrated, on the
+    others alone; then the full scores of those held out are estimated from their
+    answers to the subset. What a random subset of the same size does is told beside,
+    over `n_draws` draws.
 
     Parameters
     ----------
@@ -114,8 +115,10 @@ def evaluate_subsets(
         Who answered: checkpoints of training runs.
     groups : sequence, optional
         Respondents with the same label are held out together. By default those of one
-        training run, a model and a training seed. `models` as groups is stricter: no
-        seed of a model helps to choose the items that another seed is judged by.
+        model; if there is one only, those of one training run, a model and a training
+        seed. Where runs are groups, other seeds of a model help to choose the items
+        that it is judged by, and chosen items look better than on a new model. Runs
+        of a model are in the same part as far as they go.
     methods : mapping of method to estimators, optional
         See `choose_subset` and `estimate_full`; and ``adaptive``, by which each
         respondent is asked items of its own, see `adaptive_test`. ``random``, with its
@@ -135,11 +138,15 @@ def evaluate_subsets(
 
     Notes
     -----
-    Cautions of the whole: ``items-not-shared``, ``few-groups``. Of an estimate:
-    ``one-seed``, ``one-checkpoint``, ``one-model``, ``no-interval``,
-    ``no-validation``, ``low-coverage``; and, where the items could not be calibrated,
-    the code of the error that says why. Draws do not depend on which methods or sizes
-    are asked for.
+    Items are calibrated with training runs counted as independent respondents; the
+    groups that a calibration keeps back, to see how wrong it is, are those held out.
+
+    Cautions of the whole: ``items-not-shared``, ``few-groups``,
+    ``seeds-on-both-sides``, and those of `calibrate`. Of an estimate: ``one-seed``,
+    ``one-checkpoint``, ``one-model``, ``no-interval``, ``no-validation``,
+    ``low-coverage``; and, where the items could not be calibrated, the code of the
+    error that says why. No measure is defined where a respondent held out has no
+    estimate. Draws do not depend on which methods or sizes are asked for.
 
     References
     ----------
@@ -171,6 +178,13 @@ def evaluate_subsets(
             "for intervals over models"
         )
         cautions += (Caution("few-groups", text),)
+    if who.n_models_split:
+        text = (
+            f"training runs of {who.n_models_split} of {who.n_models} models are on "
+            "both sides, held out and chosen by; seeds of a model are alike, which "
+            "flatters chosen items: hold out whole models, of which it takes 2"
+        )
+        cautions += (Caution("seeds-on-both-sides", text),)
     full = table.mean(1)
     low, high = mean_intervals(table, confidence_level=confidence_level)
     design = _Design(
@@ -199,6 +213,7 @@ def evaluate_subsets(
         full=full,
         fold=who.fold,
         groups=who.group,
+        unit=who.unit,
         n_items_total=table.shape[1],
         n_groups=who.n_groups,
         n_folds=who.n_folds,
@@ -267,7 +282,12 @@ def _calibrations(design: _Design) -> list[Calibration] | DesignError:
     who = design.who
     known = [who.fold != fold for fold in range(who.n_folds)]
     try:
-        return [calibrate(design.table[k], groups=who.group[k].tolist()) for k in known]
+        return [
+            calibrate(
+                design.table[k], groups=who.group[k].tolist(), runs=who.run[k].tolist()
+            )
+            for k in known
+        ]
     except DesignError as error:
         return error
 
@@ -418,6 +438,9 @@ def _measures(
     design: _Design, values: Floats, low: Floats, high: Floats
 ) -> list[float]:
     """Return one draw's `MEASURES`; ``nan`` where one is not defined."""
+    if np.isnan(values).any():
+        # The others alone would be a choice of models, by what can be calibrated.
+        return [math.nan] * len(MEASURES)
     who, full = design.who, design.full
     error = _errors(values, full)
     half_width = (high - low) / 2

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from harness.stats.ranks import monotonicity, ties_made_equal
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
+
+Unit = Literal["model", "run", "group"]
+"""What is held out whole: models, training runs, or groups that the caller made."""
 
 N_FOLDS = 5
 """Parts in which groups are held out."""
@@ -50,6 +54,8 @@ class HeldOut:
     ) -> HeldOut:
         """Deal groups into folds at random, those of one model side by side.
 
+        Groups are models where none are given; training runs, if there is one model.
+
         Raises
         ------
         DesignError
@@ -63,7 +69,9 @@ class HeldOut:
                 f"than once, first {twice[:3]}; average their scores first",
                 code="duplicate-checkpoint",
             )
-        group = _codes(runs if groups is None else groups)
+        if groups is None:
+            groups = models if len(set(models)) > 1 else runs
+        group = _codes(groups)
         n_groups = int(group.max(initial=-1)) + 1
         if n_groups < 2:
             raise DesignError(
@@ -106,6 +114,25 @@ class HeldOut:
     def n_folds(self) -> int:
         """How many parts they are held out in."""
         return int(self.fold.max()) + 1
+
+    @property
+    def unit(self) -> Unit:
+        """What the groups are."""
+        # Codes count from 0 in the order of the rows, so the same parts are equal.
+        if np.array_equal(self.group, self.model):
+            return "model"
+        return "run" if np.array_equal(self.group, self.run) else "group"
+
+    @property
+    def n_models(self) -> int:
+        """How many models there are."""
+        return int(self.model.max()) + 1
+
+    @property
+    def n_models_split(self) -> int:
+        """How many models are held out in several parts, some of their runs in each."""
+        model, _ = np.unique([self.model, self.fold], axis=1)
+        return int(np.count_nonzero(np.bincount(model) > 1))
 
     def group_means(self, values: Floats) -> Floats:
         """Return the mean of each group."""

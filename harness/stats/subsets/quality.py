@@ -12,6 +12,7 @@ import numpy.typing as npt
 from harness.stats.estimate import Caution, Estimate
 from harness.stats.subsets.choose import SubsetMethod
 from harness.stats.subsets.estimate import Estimator
+from harness.stats.subsets.held_out import Unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,6 +127,8 @@ class SubsetEvaluation:
         The part in which each respondent was held out.
     groups : ndarray, shape (n_respondents,)
         Which respondents were held out together, from 0.
+    unit : {"model", "run", "group"}
+        What they are: a model, a training run, or a group that the caller made.
     n_items_total : int
         Items that all respondents have scored: the full set.
     """
@@ -134,6 +137,7 @@ class SubsetEvaluation:
     full: Floats
     fold: Codes
     groups: Codes
+    unit: Unit
     n_items_total: int
     n_groups: int
     n_folds: int
@@ -145,6 +149,7 @@ class SubsetEvaluation:
         return {
             "n_respondents": len(self.full),
             "n_items_total": self.n_items_total,
+            "held_out": self.unit,
             "n_groups": self.n_groups,
             "n_folds": self.n_folds,
             "confidence_level": self.confidence_level,
