@@ -118,7 +118,8 @@ def variance(
             entropy=entropy,
         )
         if not pairs:
-            raise unlike[0][2] if unlike else nothing_paired(store)
+            chosen = "--task" if task else "--formulation" if formulation else None
+            raise unlike[0][2] if unlike else nothing_paired(store, chosen)
         sheet = formulation_sheet(pairs, unlike)
         _show("variance-by-formulation", pairs, [sheet], format_, json_)
         return
@@ -338,14 +339,24 @@ def _tables(
     """Return the tables of scores of a store that there must be."""
     from harness.stats.tables import score_tables
 
+    filters = {"model": model, "task": task, "formulation": formulation}
+    for name, value in filters.items():
+        if value == "":
+            raise InputError(
+                f"--{name} is empty; give a name, or leave it out",
+                code="nothing-stored",
+            )
+    stored = open_store(store)
     # Of all tasks: which weights of a checkpoint count is not for one to say.
-    responses = open_store(store).responses(model=model)
+    responses = stored.responses(model=model)
     asked = responses
-    for name, value in (("task", task), ("formulation", formulation)):
-        if value is not None:
-            asked = asked[asked[name] == value]
+    for name in ("task", "formulation"):
+        if filters[name] is not None:
+            asked = asked[asked[name] == filters[name]]
     if asked.empty:
-        raise nothing_stored(store, model, task, formulation)
+        column = "task" if task and not responses.empty else "model"
+        known = stored.trials()[column].unique().to_pylist()
+        raise nothing_stored(store, *filters.values(), known=sorted(known))
     return score_tables(
         responses,
         task=task,

@@ -109,17 +109,22 @@ def counts(option: str, words: str) -> list[int]:
 
 def step_range(words: str | None) -> tuple[int | None, int | None]:
     """Read FIRST:LAST, either of which may be absent."""
-    first, colon, last = (words or ":").partition(":")
+    first, colon, last = (":" if words is None else words).partition(":")
     try:
         low, high = int(first) if first else None, int(last) if last else None
-        if not colon or (low is not None and high is not None and low > high):
-            raise ValueError
-        return low, high
     except ValueError:
+        colon, low, high = "", None, None
+    if not colon:
         raise InputError(
             f"--steps {words!r} is not FIRST:LAST, such as 1000:5000 or 1000:",
             code="bad-steps",
-        ) from None
+        )
+    if low is not None and high is not None and low > high:
+        raise InputError(
+            f"--steps {words!r} ends before it begins; give the smaller number first",
+            code="bad-steps",
+        )
+    return low, high
 
 
 def model_pairs(words: Sequence[str] | None) -> dict[str, str]:
@@ -133,4 +138,10 @@ def model_pairs(words: Sequence[str] | None) -> dict[str, str]:
                 code="unknown-model",
             )
         pairs[small] = large
+    if both := sorted({*pairs} & {*pairs.values()}):
+        raise InputError(
+            f"--larger takes {both[0]!r} for a small model and for a large one; a "
+            "model is one of them",
+            code="unknown-model",
+        )
     return pairs

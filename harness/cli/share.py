@@ -21,6 +21,7 @@ from harness.cli.options import (
     model_pairs,
 )
 from harness.cli.streams import open_output, open_store
+from harness.errors import DesignError
 
 if TYPE_CHECKING:
     from harness.stats.ranks import RankMethod
@@ -53,6 +54,8 @@ def report(
     from harness.report.gather import gather
     from harness.report.page import render
 
+    sizes = () if subsets is None else counts("--subsets", subsets)
+    pairs = model_pairs(larger)
     opened = open_store(store)
     with open_output(output) as write:
         data = gather(
@@ -64,10 +67,13 @@ def report(
             ddof=ddof,
             confidence_level=confidence,
             rank_method=cast("RankMethod", monotonicity),
-            subset_sizes=counts("--subsets", subsets) if subsets else (),
-            larger=model_pairs(larger),
+            subset_sizes=sizes,
+            larger=pairs,
             entropy=entropy,
         )
+        if sizes and data.rows and not data.subsets:
+            reason = next(r for r in data.refusals if r.analysis == "subsets")
+            raise DesignError(reason.text, code=reason.code)
         write(render(data))
     if str(output) != "-":
         print(f"report: {output}")

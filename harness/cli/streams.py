@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,20 +23,29 @@ def open_store(store: str) -> Store:
     return Store(store)
 
 
-def nothing_stored(store: str, *names: str | None) -> InputError:
+def nothing_stored(
+    store: str, *names: str | None, known: Sequence[str] = ()
+) -> InputError:
     """Return the complaint that a store has no finished trial of these."""
     of = "".join(f" of {name}" for name in names if name)
+    there = f"; it has {', '.join(known)}" if known else ""
     return InputError(
-        f"{store}: no finished trial{of}; `evalvar status {store}` shows what is there",
+        f"{store}: no finished trial{of}{there}; `evalvar status {store}` shows what "
+        "is there",
         code="nothing-stored",
     )
 
 
-def nothing_paired(store: str) -> InputError:
+def nothing_paired(store: str, chosen: str | None) -> InputError:
     """Return the complaint that no task was asked in both formulations."""
+    what_to_do = (
+        f"leave {chosen} out, which leaves one side of a pair"
+        if chosen
+        else "give a task in both formulations in the suite"
+    )
     return InputError(
-        f"{store}: no model was asked the same items by letter and by text; give a "
-        "task in both formulations in the suite",
+        f"{store}: no model was asked the same items by letter and by text; "
+        f"{what_to_do}",
         code="nothing-stored",
     )
 
@@ -48,7 +57,8 @@ def open_output(path: Path) -> Iterator[Any]:
         yield sys.stdout.write
         return
     there = Path(os.path.realpath(path))  # a link stays one
-    partial = there.parent / f".{there.name}.partial"
+    # A name of its own: another command may be writing the same file.
+    partial = there.parent / f".{there.name}.{os.getpid()}.partial"
     try:
         there.parent.mkdir(parents=True, exist_ok=True)
         if there.is_dir():

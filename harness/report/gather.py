@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from harness.errors import DesignError, SchemaError
+from harness.errors import DesignError, ErrorCode, SchemaError
 from harness.frames import CONDITION, SETTINGS, TRIALS
 from harness.records import Caution
 from harness.stats.formulation_table import (
@@ -170,7 +170,7 @@ class Refusal:
 
     analysis: Literal["signal", "items", "irt", "subsets"]
     who: Respondents
-    code: str
+    code: ErrorCode
     text: str
 
 

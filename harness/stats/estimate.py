@@ -65,10 +65,15 @@ class Estimate:
         return f"{self.quantity}: {self.value:.4g} [{low:.4g}, {high:.4g}] (n={self.n})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; a ``nan`` becomes ``None``."""
+        """Return plain JSON types; a ``nan`` or an infinite end becomes ``None``."""
         row = asdict(self)
         row["low"], row["high"] = row.pop("interval")
-        return {key: None if value != value else value for key, value in row.items()}
+        return {
+            key: None
+            if isinstance(value, float) and not math.isfinite(value)
+            else value
+            for key, value in row.items()
+        }
 
     def to_frame(self) -> pd.DataFrame:
         """Return one tidy row: quantity, value, se, low, high, n, method."""

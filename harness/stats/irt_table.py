@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
-from harness.stats.intervals import is_binary
+from harness.stats.intervals import check_level, is_binary
 from harness.stats.irt.curves import ItemCurve, item_curve
 from harness.stats.irt.fit import MethodName, fit_irt
 from harness.stats.irt.information import InformationCurve, information_curve
@@ -127,6 +127,7 @@ def irt_table(
     confidence_level : float
         Of the observed shares beside an item's curve.
     """
+    check_level(confidence_level)
     fitted, refused = [], []
     for who in people:
         try:

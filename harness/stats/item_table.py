@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
+from harness.stats.intervals import check_level
 from harness.stats.items import ItemAnalysis, analyse_items
 from harness.stats.pruning import (
     DiscriminationStability,
@@ -85,6 +86,7 @@ def item_table(
     Cautions: those of `analyse_items`, `discrimination_stability` and of the tables;
     ``one-model``, where there is no model to judge pruning on.
     """
+    check_level(confidence_level)
     if not 0 < share < 1:
         raise DesignError(
             f"the share of items to leave out is {share}; give one between 0 and 1",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from harness.errors import DesignError
 from harness.stats.decisions import N_LAST, AveragingGain, averaging_gain
 from harness.stats.estimate import Caution, Estimate
+from harness.stats.intervals import check_level
 from harness.stats.respondents import Respondents
 from harness.stats.signal import Scale, SignalMethod, SignalNoise, signal_noise
 from harness.stats.task_filter import SubtaskFilter, filter_subtasks
@@ -94,6 +95,7 @@ def signal_table(
     ``no-responses``, where the metric could score nothing; ``unknown-model``, where it
     was not put to one that `larger` names.
     """
+    check_level(confidence_level)
     people, targets = tuple(people), dict(larger or {})
     known = {model for who in people for model in who.models}
     if unknown := sorted({*targets, *targets.values()} - known):

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from harness.errors import DesignError
 from harness.frames import CONDITION
 from harness.stats.components import seed_components
-from harness.stats.estimate import Caution, Estimate, undefined
+from harness.stats.estimate import UNDEFINED, Caution, Estimate, undefined
 from harness.stats.intervals import (
     HALL,
     WILSON,
+    check_level,
     is_binary,
     mean_intervals,
     score_interval,
@@ -216,12 +217,7 @@ def variance_table(
     ``constant-over-items`` and those of `harness.stats.series`,
     `harness.stats.components` and `harness.stats.ranks`.
     """
-    if not 0 < confidence_level < 1:
-        raise DesignError(
-            f"the confidence level is {confidence_level}; it must be above 0 and "
-            "below 1, such as 0.95",
-            code="bad-confidence-level",
-        )
+    check_level(confidence_level)
     options = _Options(ddof, confidence_level, rank_method, entropy)
     return tuple(_task_variance(table, options) for table in tables)
 
@@ -236,13 +232,27 @@ def variance_frame(rows: Iterable[TaskVariance]) -> pd.DataFrame:
     ``seed_sd_last_continuous``, ``seed_sd_continuous``,
     ``item_half_width``, ``item_se_last``, ``snr_discrete``, ``snr_continuous``,
     ``snr_above_chance``, ``monotonicity_discrete``, ``monotonicity_continuous``,
-    ``n_seeds``, ``n_checkpoints``, ``cautions`` (codes, separated by spaces). Where no
-    metric is named, the discrete one is meant.
+    ``n_seeds``, ``n_checkpoints``; ``_low`` and ``_high`` of each quantity that has an
+    interval; ``cautions`` (codes, separated by spaces). Where no metric is named, the
+    discrete one is meant.
     """
     import pandas as pd
 
     return pd.DataFrame([_flat(row) for row in rows], columns=list(_COLUMNS))
 
+
+_WITH_ENDS = (
+    "seed_sd_last",
+    "seed_sd",
+    "seed_share",
+    "corrected_sd",
+    "snr_above_chance",
+    "snr_discrete",
+    "monotonicity_discrete",
+    "snr_continuous",
+    "monotonicity_continuous",
+)
+"""Columns beside which both ends of their interval stand."""
 
 _COLUMNS = (
     "model",
@@ -271,6 +281,7 @@ _COLUMNS = (
     "monotonicity_continuous",
     "n_seeds",
     "n_checkpoints",
+    *(f"{name}_{end}" for name in _WITH_ENDS for end in ("low", "high")),
     "cautions",
 )
 
@@ -532,5 +543,19 @@ def _flat(row: TaskVariance) -> dict[str, Any]:
         ),
         "n_seeds": row.n_seeds,
         "n_checkpoints": row.n_checkpoints,
+        **_ends(discrete, continuous),
         "cautions": " ".join(dict.fromkeys(c.code for c in row.all_cautions)),
     }
+
+
+def _ends(
+    discrete: MetricVariance, continuous: MetricVariance | None
+) -> dict[str, float]:
+    """Return both ends of the intervals of `_WITH_ENDS`."""
+    ends: dict[str, float] = {}
+    for column in _WITH_ENDS:
+        part = continuous if column.endswith("_continuous") else discrete
+        name = column.removesuffix("_continuous").removesuffix("_discrete")
+        low, high = getattr(part, name).interval if part else UNDEFINED
+        ends |= {f"{column}_low": low, f"{column}_high": high}
+    return ends

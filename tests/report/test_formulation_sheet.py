@@ -55,7 +55,7 @@ def test_csv_has_a_row_for_each_estimate(rows):
     lines = markup(formulation_sheet(rows), "csv").splitlines()
 
     assert lines[0].startswith("model,choice_task,cloze_task")
-    assert len(lines) == 1 + 6 + 6 + 3
+    assert len(lines) == 1 + 6 + 6 + 4
 
 
 def test_a_pair_that_was_refused_is_a_remark(rows):
@@ -70,7 +70,16 @@ def test_sentences_claim_no_more_than_the_interval(rows):
     (row,) = rows
     (sentence,) = text.formulation_sentences(rows)
 
-    assert "so by text it scores more. By letter it does not end ahead." in sentence
+    assert "so by text these runs score more; with other seeds and items" in sentence
+    assert "By letter it does not end ahead." in sentence
+    unsure = replace(
+        row.comparison,
+        difference_over_seeds=replace(
+            row.comparison.difference_over_seeds, interval=Interval(-0.8, 0.1)
+        ),
+    )
+    (sentence,) = text.formulation_sentences([replace(row, comparison=unsure)])
+    assert "these runs score more, though other seeds need not" in sentence
     open_ = replace(
         row.comparison,
         difference=replace(row.comparison.difference, interval=Interval(-0.1, 0.2)),
@@ -84,7 +93,7 @@ def test_sentences_claim_no_more_than_the_interval(rows):
         difference=replace(row.comparison.difference, interval=Interval(0.1, 0.2)),
     )
     (sentence,) = text.formulation_sentences([replace(row, comparison=above)])
-    assert "so by letter it scores more" in sentence
+    assert "so by letter these runs score more" in sentence
 
 
 def test_a_crossing_reads_as_a_step_with_its_interval():

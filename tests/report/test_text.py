@@ -306,11 +306,19 @@ def test_chance_inside_the_interval_is_at_chance(zoo):
 
 
 def test_terminal_table_has_each_row_and_note(zoo):
-    shown = shown_as_text(zoo.variance, width=110)
+    shown = shown_as_text(zoo.variance, width=130)
 
     assert shown.count("zoo_facts_cloze") >= 2
     assert "[constant-over-seeds]" in shown
-    assert max(map(len, shown.splitlines())) <= 110
+    assert max(map(len, shown.splitlines())) <= 130
+
+
+def test_on_a_narrow_terminal_names_fold_and_numbers_do_not(zoo):
+    wide, narrow = (shown_as_text(zoo.variance, width=w) for w in (130, 60))
+
+    numbers = {word for word in wide.split() if word[-1].isdigit() and "." in word}
+    assert numbers <= set(narrow.split())
+    assert "zoo_facts_cloze" not in narrow.partition("guessing")[0]
 
 
 def test_a_pipe_gets_no_escape_codes_and_no_markup(hostile):

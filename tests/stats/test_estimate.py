@@ -35,3 +35,11 @@ def test_json_and_frame():
     assert frame[["quantity", "value", "low", "high", "n"]].values.tolist() == [
         ["mean", 0.5, 0.25, 0.75, 4]
     ]
+
+
+def test_an_open_end_is_no_number_in_json():
+    estimate = Estimate(
+        quantity="q", value=0.5, interval=Interval(-math.inf, 1.0), n=3, method="m"
+    )
+
+    assert (estimate.to_dict()["low"], estimate.to_dict()["high"]) == (None, 1.0)

@@ -60,8 +60,8 @@ class Style:
 
     @property
     def marker(self) -> str:
-        """Its marker, which says the same as its colour."""
-        return MARKERS[self.place % len(MARKERS)]
+        """Its marker, which says the same as its colour while there are enough."""
+        return MARKERS[(self.place + self.place // len(MARKERS)) % len(MARKERS)]
 
     @property
     def dash(self) -> str:

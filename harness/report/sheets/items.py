@@ -15,7 +15,6 @@ from harness.report.text import (
     condition_name,
     correlation,
     score,
-    share,
 )
 from harness.stats.item_table import TaskItems
 
@@ -141,8 +140,9 @@ def pruning_sentences(row: TaskItems) -> tuple[str, ...]:
         mean = {str(k): v for k, v in table.loc["mean"].to_dict().items()}
         is_chance = mean["random_low"] <= mean["pruned"] <= mean["random_high"]
         sentences.append(
-            f"{condition_name(row.who)}: without the {share(effect.share, 1)} of items "
-            f"that discriminate least among the other models, the mean of "
+            f"{condition_name(row.who)}: without the "
+            f"{int((~effect.kept).sum())} of {len(effect.kept)} items that "
+            f"discriminate least among the other models, the mean of "
             f"{clean(model)} goes from {score(mean['full'])} to "
             f"{score(mean['pruned'])}; as many items left out at random give "
             f"{score(mean['random_low'])} to {score(mean['random_high'])}"

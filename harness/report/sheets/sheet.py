@@ -14,9 +14,13 @@ from harness.stats.respondents import Respondents
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
+    from rich.table import Table
 
 NOTES = ""
 """Heading of the column that holds the numbers of notes."""
+
+FOLDED = 12
+"""Characters that a column of names keeps where the terminal is narrow."""
 
 Column = tuple[str, bool]
 """A heading, which may fold at its line breaks, and whether it is set right."""
@@ -95,13 +99,17 @@ def refusals(
 def show(sheet: Sheet, *, console: Console | None = None) -> None:
     """Print a sheet on a terminal."""
     from rich.console import Console
+    from rich.measure import Measurement
 
     console = console or Console()
     if not console.is_terminal:
         # A file or a pipe has no edge to fold at.
         console = Console(file=console.file, width=200)
     for title, rows in sheet.parts:
-        console.print(_rich_table(sheet.columns, rows, title=title))
+        table = _rich_table(sheet.columns, rows, title=title)
+        # Where even folded names leave no room, lines run on: no number is cut.
+        least = Measurement.get(console, console.options, table).minimum
+        console.print(table, width=max(console.width, least), crop=False)
     for remark in sheet.remarks:
         console.print(remark, highlight=False, markup=False)
     for number, note in enumerate(sheet.notes, 1):
@@ -161,7 +169,8 @@ def markup(sheet: Sheet, format_: str) -> str:
 
 def _rich_table(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], *, title: str
-) -> object:
+) -> Table:
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
@@ -172,9 +181,15 @@ def _rich_table(
         header_style="bold",
         padding=(0, 1, 0, 0),
     )
-    for name, is_number in columns:
+    for place, (name, is_number) in enumerate(columns):
+        cells = [*name.split("\n"), *(clean(row[place]) for row in rows)]
+        longest = max(map(cell_len, cells))
+        # Names fold where there is no room; a number that folds is another number.
         table.add_column(
-            name, justify="right" if is_number else "left", overflow="fold"
+            name,
+            justify="right" if is_number else "left",
+            overflow="fold",
+            min_width=longest if is_number else min(longest, FOLDED),
         )
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))

@@ -33,7 +33,7 @@ COLUMNS = (
     ("items", True),
     ("chance", True),
     ("mean", True),
-    ("items\n±", True),
+    ("items\n±\navg", True),
     ("seed\nSD\nlast", True),
     ("seed\nSD\navg", True),
     ("train\nseed\n%", True),
