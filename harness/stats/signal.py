@@ -267,7 +267,7 @@ def _signal(
         return nothing, np.empty(0)
     sd = float(models.std(ddof=1))
     divisor = scale_of(models[None], scale, zero).item()
-    cautions = _near_zero(models.mean() - zero, sd / math.sqrt(n), scale)
+    cautions = _near_zero(models.mean() - zero, sd / math.sqrt(n), scale, "the models")
     if divisor == 0:
         (reason,) = cautions
         nothing = undefined(
@@ -337,7 +337,7 @@ def _noise(
     means = np.nanmean(runs, axis=-1)
     divisor = scale_of(means[:, None], scale, zero)
     if not divisor.all():
-        reason = _near_zero(0.0, 0.0, scale)[0]
+        reason = _near_zero(0.0, 0.0, scale, "one run")[0]
         nothing = undefined(
             "noise", n=n, method=method, code=reason.code, text=reason.text
         )
@@ -351,7 +351,7 @@ def _noise(
     cautions: tuple[Caution, ...] = ()
     worst = int(np.argmin(np.abs(means - zero) / np.where(sds > 0, sds, 1)))
     cautions += _near_zero(
-        means[worst] - zero, sds[worst] / math.sqrt(df[worst] + 1), scale
+        means[worst] - zero, sds[worst] / math.sqrt(df[worst] + 1), scale, "one run"
     )
     if (df < 4).any():
         text = (
@@ -414,7 +414,7 @@ def _ratio(
     if interval.low <= equals:
         text = (
             f"{signal.n} equal models would show {equals:.3g} on average, by noise "
-            "alone; the interval does not exclude it"
+            "alone; the ratio is not shown to be above that"
         )
         cautions += (Caution("signal-within-noise", text),)
     return Estimate(
@@ -468,11 +468,14 @@ def _divided(value: float, pivot: Floats, confidence_level: float) -> Interval:
     return Interval(value / float(high), value / float(low))
 
 
-def _near_zero(gap: float, se: float, scale: Scale) -> tuple[Caution, ...]:
+def _near_zero(gap: float, se: float, scale: Scale, whose: str) -> tuple[Caution, ...]:
     if scale == "score" or abs(gap) > 3 * se:
         return ()
     above = " above chance" if scale == "chance" else ""
-    text = f"a mean{above} of {gap:.3g} ± {se:.2g} is no scale; use score units"
+    text = (
+        f"the mean{above} of {whose}, {gap:.3g} ± {se:.2g}, is no scale; take scores "
+        "as they are"
+    )
     return (Caution("scale-near-zero", text),)
 
 

@@ -204,6 +204,12 @@ def _task_signal(
             small, targets, n_last=n_last, confidence_level=confidence_level
         )
     cautions = list(who.cautions)
+    if left_out := [name for name in names if name not in chosen]:
+        text = (
+            f"{', '.join(left_out)} make no signal: with larger models named, those "
+            "they stand for do"
+        )
+        cautions.append(Caution("larger-left-out", text))
     if n_apart := int((~shared).sum()):
         text = (
             f"{n_apart} of {len(shared)} items were not answered by every checkpoint "

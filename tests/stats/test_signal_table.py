@@ -68,6 +68,8 @@ def test_larger_models_are_targets_and_no_signal(simulated):
     (row,), _ = signal_table(who, larger={"m": "o", "n": "p"})
 
     assert row.models == ("m", "n")
+    told = {caution.code: caution.text for caution in row.cautions}
+    assert told["larger-left-out"].startswith("o, p make no signal")
     assert row.signal_noise.decision_accuracy.value in (0, 1)
     assert row.averaging is not None
     assert row.to_dict()["averaging"]["n_last"] == 5
