@@ -744,6 +744,45 @@ def test_any_locale_and_any_standard_output_will_do(shell, command, status):
 
 
 @needs_checkout
+def test_no_sign_is_lost_where_the_locale_lacks_it(shell):
+    """A minus that became a question mark would be another number."""
+    command = "evalvar variance results/example --model zoo-tiny"
+    told = shell(f"PYTHONIOENCODING=ascii {command}", capture_output=True).stdout
+    plain = shell(command, capture_output=True).stdout
+
+    table = told.partition("discrete / continuous")[0]
+    assert "?" not in table
+    assert "-301" in table.split()
+    assert table.count("-0.") == plain.partition("discrete /")[0].count(
+        "\N{MINUS SIGN}0."
+    )
+    assert "[1] " in told
+
+
+@needs_checkout
+def test_two_reports_to_one_path_do_not_meet(evalvar, tmp_path, monkeypatch):
+    """Another command's half-written file is neither taken nor removed."""
+    other = tmp_path / ".page.html.1.partial"
+    other.write_text("half")
+
+    status, *_ = evalvar("report", "results/example", "-o", tmp_path / "page.html")
+
+    assert status == 0
+    assert other.read_text() == "half"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [other.name, "page.html"]
+
+
+@needs_checkout
+def test_a_refused_report_leaves_nothing_behind(evalvar, tmp_path):
+    for option in (("--subsets", "abc"), ("--larger", "x"), ("--subsets", "")):
+        page = tmp_path / "new" / "page.html"
+        status, out, err = evalvar("report", "results/example", "-o", page, *option)
+
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert not page.parent.exists()
+
+
+@needs_checkout
 def test_a_report_goes_through_links_and_into_pipes(shell, tmp_path):
     target, link, pipe = (tmp_path / name for name in ("target", "link", "pipe"))
     target.write_text("old")

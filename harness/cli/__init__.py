@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -17,6 +18,20 @@ from harness.cli.streams import say
 from harness.errors import HarnessError, InputError
 
 __all__ = ["app", "main"]
+
+PLAIN = {
+    "\N{MINUS SIGN}": "-",
+    "\N{EN DASH}": "-",
+    "\N{PLUS-MINUS SIGN}": "+-",
+    "\N{ALMOST EQUAL TO}": "~",
+    "\N{HORIZONTAL ELLIPSIS}": "...",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{MIDDLE DOT}": ",",
+    "\N{GREEK SMALL LETTER MU}": "mean",
+    "\N{MICRO SIGN}": "mean",
+    **{raised: f"[{n}]" for n, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+}
+"""How signs of the tables are spelt where the locale lacks them."""
 
 
 def main() -> None:
@@ -44,12 +59,21 @@ def main() -> None:
 
 
 def _make_streams_fit() -> None:
-    """Print what an old-fashioned locale cannot write as ``?``; accept no stream."""
+    """Spell what an old-fashioned locale cannot write; accept no stream."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    codecs.register_error("evalvar", _in_plain_letters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="evalvar")
+
+
+def _in_plain_letters(error: UnicodeError) -> tuple[str, int]:
+    """Spell what a stream cannot encode: a minus that is lost makes another number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    return "".join(PLAIN.get(letter, "?") for letter in letters), error.end
 
 
 def _leave_stdout() -> None:
