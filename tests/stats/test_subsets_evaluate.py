@@ -519,3 +519,11 @@ def test_adaptive_tests_need_a_calibration(codes):
     )
 
     assert codes(row(found, "adaptive", "p-irt", 10).mae) == ["too-few-respondents"]
+
+
+def test_the_rank_of_two_models_is_told_to_be_coarse(codes):
+    scores, who = training_runs(2, 5, 1, 60, rng=np.random.default_rng(4))
+
+    found = evaluate_subsets(scores, [20], **who, methods=DRAWN, rng=1, **QUICK)
+
+    assert "few-models" in codes(row(found, "random", n_items=20).rank_correlation)

@@ -144,7 +144,7 @@ def evaluate_subsets(
     Cautions of the whole: ``items-not-shared``, ``few-groups``,
     ``seeds-on-both-sides``, and those of `calibrate`. Of an estimate: ``one-seed``,
     ``one-checkpoint``, ``one-model``, ``no-interval``, ``no-validation``,
-    ``low-coverage``; and, where the items could not be calibrated, the code of the
+    ``few-models``, ``low-coverage``; and, where the items could not be calibrated, the code of the
     error that says why. No measure is defined where a respondent held out has no
     estimate. Draws do not depend on which methods or sizes are asked for.
 
@@ -531,6 +531,9 @@ def _estimate(
             "respondents: their model does not fit; take random or stratified items"
         )
         cautions = (Caution("low-coverage", text),)
+    if name == "rank_correlation" and design.who.n_models == 2:
+        text = "2 models are ranked alike or not, nothing between; give more models"
+        cautions = (Caution("few-models", text),)
     return Estimate(
         quantity=name,
         value=value,
