@@ -144,9 +144,9 @@ def evaluate_subsets(
     Cautions of the whole: ``items-not-shared``, ``few-groups``,
     ``seeds-on-both-sides``, and those of `calibrate`. Of an estimate: ``one-seed``,
     ``one-checkpoint``, ``one-model``, ``no-interval``, ``no-validation``,
-    ``few-models``, ``low-coverage``; and, where the items could not be calibrated, the code of the
-    error that says why. No measure is defined where a respondent held out has no
-    estimate. Draws do not depend on which methods or sizes are asked for.
+    ``few-models``, ``low-coverage``; and, where the items could not be calibrated, the
+    code of the error that says why. No measure is defined where a respondent held out
+    has no estimate. Draws do not depend on which methods or sizes are asked for.
 
     References
     ----------
