@@ -21,7 +21,7 @@ from harness.stats.repeats import (
     without_rounding,
 )
 from harness.stats.resample import check_scores
-from harness.stats.series import near_bound
+from harness.stats.series import conservative, near_bound
 
 Floats = npt.NDArray[np.float64]
 
@@ -188,7 +188,7 @@ def mean_seed_components(
 
     Notes
     -----
-    Cautions: those of `seed_components`.
+    Cautions: those of `seed_components`; ``conservative-interval``.
     """
     scores = np.asarray(scores, dtype=np.float64)
     check_counts(len(scores), scores.shape[-1])
@@ -253,7 +253,11 @@ def _components(
     negative = negative_component(
         seed, "seeds differ less than their items alone predict"
     )
-    cautions = (*negative, *_doubts(cells, is_apart, seed))
+    cautions = (
+        *negative,
+        *_doubts(cells, is_apart, seed),
+        *conservative(cells.shape[1]),
+    )
 
     def doubted(estimate: Estimate) -> Estimate:
         return replace(estimate, cautions=(*estimate.cautions, *cautions))

@@ -45,7 +45,7 @@ def seed_sd(
     Notes
     -----
     Cautions: ``one-seed``; ``constant-over-seeds``, where the seeds agree at every
-    step.
+    step; ``conservative-interval``, where several steps are averaged.
 
     References
     ----------
@@ -85,7 +85,19 @@ def seed_sd(
         confidence_level=confidence_level,
         n=n,
         method=f"{method}; chi-square interval that credits seeds only",
+        cautions=conservative(int(usable.sum())),
     )
+
+
+def conservative(n_steps: int) -> tuple[Caution, ...]:
+    """Return the caution that an average over checkpoints is surer than is told."""
+    if n_steps < 2:
+        return ()
+    text = (
+        "the interval credits seeds and not the several checkpoints of their runs: it "
+        "is rather too wide than too narrow"
+    )
+    return (Caution("conservative-interval", text),)
 
 
 def last_seed_sd(

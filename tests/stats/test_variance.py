@@ -89,6 +89,7 @@ def test_the_worked_example_from_its_responses(worked):
     assert discrete.corrected_sd.value == pytest.approx(math.sqrt(0.0001 - item_part))
     assert discrete.seed_share.value == pytest.approx(1 - item_part / 0.0001)
     assert [caution.code for caution in row.all_cautions] == [
+        "conservative-interval",
         "few-discordant-items",
         "few-steps",
         "few-reversals",

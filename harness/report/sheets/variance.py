@@ -22,6 +22,8 @@ from harness.report.text import (
 from harness.stats.variance import TaskVariance, variance_frame
 
 LEGEND = f"{AT_CHANCE} guessing explains it: chance lies in the interval over items"
+CONSERVATIVE = "conservative-interval"
+
 SHARE = (
     "train seed %: of the variance between seeds at the last checkpoint, what is the "
     "training seed's; the rest is item sampling"
@@ -106,5 +108,6 @@ def _cells(row: TaskVariance, notes: Footnotes) -> tuple[str, ...]:
         correlation(continuous.monotonicity.value) if continuous else UNDEFINED,
         str(row.n_seeds),
         str(row.n_checkpoints),
-        notes.marks(shown_cautions(row)),
+        # Of an interval that this table does not show.
+        notes.marks(c for c in shown_cautions(row) if c.code != CONSERVATIVE),
     )
