@@ -82,7 +82,7 @@ class Footnotes:
         """The notes, the first of those alike with how many more there are."""
         notes = []
         for kind, (first, *others) in self._texts.items():
-            also = f" (so in the first of {len(others) + 1} rows)" if others else ""
+            also = f" (the first of {len(others) + 1} alike)" if others else ""
             notes.append(f"{first}{also} [{kind.partition(' ')[0]}]")
         return tuple(notes)
 
