@@ -231,8 +231,32 @@ def score_tables(
     Cautions: ``mixed-settings``, ``replaced-weights``, ``identical-seeds``,
     ``identical-checkpoints``, ``missing-checkpoints``, ``unequal-repeats``.
     """
+    responses = chosen_responses(
+        responses, task=task, formulation=formulation, steps=steps
+    )
+    asked = asked_metrics(discrete, continuous)
+    scored = score_responses(responses, asked)[[*USED, *asked, "is_current"]]
+    conditions = scored.groupby(["model", *CONDITION], sort=True, observed=True)
+    return tuple(
+        table
+        for key, part in conditions
+        for table in _condition_tables(key, part, discrete, continuous)
+    )
+
+
+def chosen_responses(
+    responses: pd.DataFrame,
+    *,
+    task: str | None,
+    formulation: str | None,
+    steps: tuple[int | None, int | None],
+) -> pd.DataFrame:
+    """Return the responses asked for, and whether each is of the current weights.
+
+    Parameters and errors are those of `score_tables`; the column is ``is_current``.
+    """
     check_responses(responses)
-    responses = responses.assign(is_current=_is_current(responses))
+    responses = responses.assign(is_current=is_current(responses))
     for name, value in (("task", task), ("formulation", formulation)):
         if value is not None:
             responses = responses[responses[name] == value]
@@ -249,15 +273,13 @@ def score_tables(
             f"there are no responses to summarise{where}; {what_to_do}",
             code="no-responses",
         )
+    return responses
+
+
+def asked_metrics(*names: str | None) -> set[str]:
+    """Return which scores to derive: those named here, and every task's own."""
     own = chain.from_iterable(DEFAULT_METRICS.values())
-    asked = METRICS.keys() & {discrete, continuous, *own}
-    scored = score_responses(responses, asked)[[*USED, *asked, "is_current"]]
-    conditions = scored.groupby(["model", *CONDITION], sort=True, observed=True)
-    return tuple(
-        table
-        for key, part in conditions
-        for table in _condition_tables(key, part, discrete, continuous)
-    )
+    return METRICS.keys() & {*names, *own}
 
 
 def formulation_pairs(rows: Iterable[A]) -> tuple[tuple[A, A], ...]:
@@ -320,7 +342,7 @@ class _Design:
         return mean.reshape(shape), asked.reshape(shape)
 
 
-def _is_current(responses: pd.DataFrame) -> Flags:
+def is_current(responses: pd.DataFrame) -> Flags:
     """Tell answers of the weights evaluated last from those of weights since replaced.
 
     A checkpoint goes by its name, and its files may be overwritten: then the store has
@@ -348,17 +370,17 @@ def _condition_tables(
     continuous: str | None,
 ) -> Iterator[ScoreTable]:
     """Return the tables of one model and condition, one for each of the settings."""
-    identity = dict(zip(("model", *CONDITION), map(_plain, key), strict=True))
+    identity = dict(zip(("model", *CONDITION), map(plain, key), strict=True))
     cautions: tuple[Caution, ...] = ()
     current = part[part["is_current"]]
     if len(current) < len(part):
-        cautions = (_replaced(part[~part["is_current"]], is_all=current.empty),)
+        cautions = (replaced_weights(part[~part["is_current"]], is_all=current.empty),)
     groups = list(
         (part if current.empty else current).groupby(
             list(SETTINGS), sort=True, observed=True, dropna=False
         )
     )
-    settings = [tuple(map(_plain, values)) for values, _ in groups]
+    settings = [tuple(map(plain, values)) for values, _ in groups]
     varied = [len(set(values)) > 1 for values in zip(*settings, strict=True)]
     names = [SETTING_WORDS.get(name, name) for name in SETTINGS]
     if any(varied):
@@ -368,13 +390,14 @@ def _condition_tables(
         )
         cautions += (Caution("mixed-settings", text),)
     for values, (_, group) in zip(settings, groups, strict=True):
-        words = map(_setting, names, values)
+        words = map(setting_words, names, values)
         own = dict(zip(SETTINGS, values, strict=True))
         identity |= {**own, "settings": ", ".join(compress(words, varied))}
         yield _score_table(identity, group, cautions, discrete, continuous)
 
 
-def _replaced(old: pd.DataFrame, *, is_all: bool) -> Caution:
+def replaced_weights(old: pd.DataFrame, *, is_all: bool) -> Caution:
+    """Return the caution that answers of weights since replaced are left out."""
     n = len(old[["train_seed", "step"]].drop_duplicates())
     checkpoints = "1 checkpoint was" if n == 1 else f"{n} checkpoints were"
     rest = ", and there is no other; run the suite again" if is_all else ""
@@ -385,7 +408,7 @@ def _replaced(old: pd.DataFrame, *, is_all: bool) -> Caution:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a name or a number of a row as Python's own; ``None`` for null."""
     import pandas as pd
 
@@ -394,7 +417,8 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str) else int(value)
 
 
-def _setting(name: str, value: Any) -> str:
+def setting_words(name: str, value: Any) -> str:
+    """Return a setting in words, such as ``batch size 32``."""
     if value is None:
         return f"{name} unset"
     is_digest = name in ("task", "template")
@@ -422,7 +446,7 @@ def _score_table(
     }
     if second is not None and np.isnan(tables[second][0]).all():
         second = None
-    kept, twins = _distinct_seeds(tables[second or first][0], design.train_seeds)
+    kept, twins = distinct_seeds(tables[second or first][0], design.train_seeds)
     cautions += twins
     cautions += _grid_cautions(tables[first][1][kept], design, kept)
     cautions += _repeat_cautions(design)
@@ -473,7 +497,7 @@ def _ordered(column: pd.Series[Any]) -> tuple[Codes, tuple[int | None, ...]]:
     return codes + 1, (None, *(int(value) for value in values))
 
 
-def _distinct_seeds(
+def distinct_seeds(
     table: Floats, train_seeds: tuple[int | None, ...]
 ) -> tuple[list[int], tuple[Caution, ...]]:
     """Leave out seeds whose every likelihood equals another seed's.
