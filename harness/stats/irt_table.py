@@ -49,6 +49,7 @@ class TaskIrt:
             self.who.scores[:, self.columns],
             self.fit.ability,
             item,
+            covariance=self.fit.covariance,
             confidence_level=self.confidence_level,
         )
 
@@ -125,7 +126,7 @@ def irt_table(
     model, method
         As `harness.stats.irt.fit.fit_irt` takes them.
     confidence_level : float
-        Of the observed shares beside an item's curve.
+        Of the observed shares beside an item's curve, and of the band round it.
     """
     check_level(confidence_level)
     fitted, refused = [], []

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.estimate import Caution
-from harness.stats.intervals import mean_intervals
+from harness.stats.intervals import check_level, mean_intervals
 from harness.stats.irt.information import GRID, REACH, choose_items
 from harness.stats.irt.model import ItemModel
 
@@ -33,6 +33,8 @@ class ItemCurve:
     ----------
     ability, probability : ndarray, shape (n_points,)
         The fitted curve: P(right) at each ability.
+    low, high : ndarray, shape (n_points,)
+        Its pointwise band, of `curve_bands`, at `confidence_level`.
     guessing : float
         What the curve starts from.
     bin_ability : ndarray, shape (n_bins,)
@@ -41,7 +43,7 @@ class ItemCurve:
         Share of right answers that the curve says, averaged over the very abilities of
         the bin, and the share that was right.
     bin_low, bin_high : ndarray, shape (n_bins,)
-        Wilson's interval of the observed share, at `confidence_level`.
+        Wilson's interval of the observed share, at `confidence_level` too.
     bin_n : ndarray of int, shape (n_bins,)
         Respondents in each bin.
     """
@@ -49,6 +51,8 @@ class ItemCurve:
     item_id: str
     ability: Floats
     probability: Floats
+    low: Floats
+    high: Floats
     guessing: float
     bin_ability: Floats
     bin_expected: Floats
@@ -60,11 +64,14 @@ class ItemCurve:
     cautions: tuple[Caution, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
+        """Return plain JSON types; a ``nan`` becomes ``None``."""
+        has_band = not np.isnan(self.low).any()
         return {
             "item_id": self.item_id,
             "ability": self.ability.tolist(),
             "probability": self.probability.tolist(),
+            "low": self.low.tolist() if has_band else None,
+            "high": self.high.tolist() if has_band else None,
             "guessing": self.guessing,
             "bins": self.to_frame().to_dict("records"),
             "confidence_level": self.confidence_level,
@@ -87,12 +94,58 @@ class ItemCurve:
         )
 
 
+def curve_bands(
+    items: ItemModel,
+    covariance: Floats,
+    ability: Floats,
+    *,
+    confidence_level: float = 0.95,
+) -> tuple[Floats, Floats]:
+    """Return the ends of a pointwise band round each item's curve.
+
+    ``logit P ± z sqrt(g' V g)``, put back on the scale of P, with V the covariance of
+    (a, b, c) and ``g = (w (theta - b), -w a, 1 / (P (1 - c)))`` the slope of ``logit
+    P`` in them, ``w = (P - c) / (P (1 - c))``. Without guessing w is 1, and ``logit
+    P`` a straight line in what was fitted, a and -a b. The band stays between 0 and 1.
+    It is for the curve at each ability by itself, and takes estimates as normal.
+
+    Parameters
+    ----------
+    covariance : ndarray, shape (n_items, 3, 3)
+        As `harness.stats.irt.model.IrtFit` has it; ``nan`` gives no band.
+    ability : ndarray, shape (n_abilities,)
+
+    Returns
+    -------
+    low, high : ndarray, shape (n_abilities, n_items)
+
+    References
+    ----------
+    D. Thissen, H. Wainer, Journal of Educational Statistics 15 (1990) 113, on such
+    bands, which they draw from normal parameters.
+    """
+    from scipy.special import expit, ndtri
+
+    check_level(confidence_level)
+    a, b, c = items.discrimination, items.difficulty, items.guessing
+    apart = np.asarray(ability)[:, None] - b
+    rise = np.exp(a * apart)
+    odds = rise + c / (1 - c) * (1 + rise)
+    w = rise / ((1 - c) * odds)
+    slopes = np.stack([w * apart, -w * a, (1 + rise) / ((1 - c) ** 2 * odds)], axis=-1)
+    variance = np.einsum("tij,ijk,tik->ti", slopes, covariance, slopes)
+    # Known items have none, which rounding may leave just below 0.
+    reach = ndtri(0.5 + confidence_level / 2) * np.sqrt(np.maximum(variance, 0))
+    return expit(np.log(odds) - reach), expit(np.log(odds) + reach)
+
+
 def item_curve(
     items: ItemModel,
     responses: Floats,
     ability: Floats,
     column: int,
     *,
+    covariance: Floats | None = None,
     confidence_level: float = 0.95,
 ) -> ItemCurve:
     """Return an item's fitted curve and the share of right answers along it.
@@ -110,10 +163,13 @@ def item_curve(
         Respondents with ``nan`` are left out.
     column : int
         Which of the items.
+    covariance : ndarray, shape (n_items, 3, 3), optional
+        As `curve_bands` takes it.
 
     Notes
     -----
-    Cautions: ``too-few-for-bins``, fewer than two bins' worth of respondents.
+    Cautions: ``too-few-for-bins``, fewer than two bins' worth of respondents;
+    ``no-band``, where the item's parameters have no standard errors.
     """
     one = choose_items(items, [column])
     answers = np.asarray(responses, dtype=np.float64)[:, column]
@@ -137,11 +193,24 @@ def item_curve(
     points = np.linspace(
         ability[known].min(initial=-reach), ability[known].max(initial=reach), GRID
     )
+    if covariance is None:
+        covariance = np.full((len(items.item_ids), 3, 3), np.nan)
+    low, high = curve_bands(
+        one, covariance[[column]], points, confidence_level=confidence_level
+    )
+    if np.isnan(low).any():
+        text = (
+            f"the curve of {one.item_ids[0]} has no band: its parameters have no "
+            "standard errors, as on a bound or where answers do not determine them"
+        )
+        cautions += (Caution("no-band", text),)
     expected = one.probabilities(ability)[:, 0]
     return ItemCurve(
         item_id=one.item_ids[0],
         ability=points,
         probability=one.probabilities(points)[:, 0],
+        low=low[:, 0],
+        high=high[:, 0],
         guessing=float(one.guessing[0]),
         bin_ability=np.array([ability[rows].mean() for rows in bins]),
         bin_expected=np.array([expected[rows].mean() for rows in bins]),

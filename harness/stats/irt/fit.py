@@ -21,7 +21,7 @@ from harness.stats.irt.marginal import (
     fit_marginal,
 )
 from harness.stats.irt.model import IrtFit, ItemModel, ModelName
-from harness.stats.irt.uncertainty import Covariance, covariance, given_abilities
+from harness.stats.irt.uncertainty import covariance, given_abilities, of_parameters
 from harness.stats.irt.with_girth import fit_with_girth
 
 Floats = npt.NDArray[np.float64]
@@ -164,23 +164,22 @@ def fit_irt(
     cautions += _data_cautions(names, varies, answered, n)
 
     answers = Answers.of(responses[np.ix_(answered, varies)])
-    fitted, errors = _fitted(answers, kind, method)
+    fitted, own = _fitted(answers, kind, method)
     name = NAMES[fitted_model]
     if kind.shrinkage is not None and not kind.common_slope:
         name = f"shrunken {name}"
     curves, slope = fitted.curves, fitted.curves.slope
     is_rasch = fitted_model == "rasch"
     sd = float(slope[0]) if is_rasch else 1.0
-    inflation = math.sqrt(n_respondents / n)
-    slope_se, difficulty_se, guess_se = (
-        np.where(fitted.held, np.nan, np.sqrt(variance) * inflation)
-        for variance in (
-            errors.slope,
-            errors.intercept if is_rasch else errors.of_difficulty(curves),
-            errors.guess,
-        )
-    )
-    undetermined = np.isnan(errors.intercept) & ~fitted.held
+    own = own * (n_respondents / n)
+    undetermined = np.isnan(own[:, 1, 1]) & ~fitted.held
+    own[fitted.held] = np.nan
+    ability_sd_se = math.sqrt(own[0, 0, 0]) if is_rasch else math.nan
+    if is_rasch:
+        own[:, 0] = own[:, :, 0] = 0
+    else:
+        own = of_parameters(own, curves)
+    slope_se, difficulty_se, guess_se = np.sqrt(np.diagonal(own, axis1=1, axis2=2)).T
     # Of a Rasch model the difficulty is the intercept, which no slope divides.
     vague = np.asarray(~undetermined & (difficulty_se >= MOST_ERROR) & (not is_rasch))
     difficulty_se = np.where(vague, np.nan, difficulty_se)
@@ -201,10 +200,11 @@ def fit_irt(
         ),
         discrimination_se=none if is_rasch else slope_se,
         difficulty_se=difficulty_se,
-        guessing_se=guess_se,
+        guessing_se=none if curves.guess is None else guess_se,
+        covariance=own,
         ability=ability,
         ability_se=ability_se,
-        ability_sd_se=float(slope_se[0]) if is_rasch else math.nan,
+        ability_sd_se=ability_sd_se,
         log_likelihood=fitted.log_likelihood,
         n_respondents=n_respondents,
         n_independent=n,
@@ -335,9 +335,7 @@ def _borne(
     return model, kind, cautions
 
 
-def _fitted(
-    answers: Answers, kind: Kind, method: MethodName
-) -> tuple[Fitted, Covariance]:
+def _fitted(answers: Answers, kind: Kind, method: MethodName) -> tuple[Fitted, Floats]:
     if method == "joint":
         fitted, information = fit_joint(answers, kind)
         n = len(answers.right)

@@ -66,6 +66,12 @@ class IrtFit:
     discrimination_se, difficulty_se, guessing_se : ndarray, shape (n_items,)
         Standard errors; ``nan`` where a parameter is fixed or has none. A difficulty
         without one is not determined: it serves the curve, and belongs in no mean.
+    covariance : ndarray, shape (n_items, 3, 3)
+        Of discrimination, difficulty and guessing, to first order: the errors squared,
+        and what a band round a curve needs besides. 0 of what the model fixes;
+        ``nan`` of an item that is held, or whose curve is not determined. Of a
+        difficulty alone that is not determined it is large, since the curve may be
+        known all the same.
     ability, ability_se : ndarray, one for each row of the responses
         Of each respondent, under the fitted items: mean and SD of the posterior, or
         its mode for a joint fit; ``nan`` for one who answered none of them.
@@ -89,6 +95,7 @@ class IrtFit:
     discrimination_se: Floats
     difficulty_se: Floats
     guessing_se: Floats
+    covariance: Floats
     ability: Floats
     ability_se: Floats
     log_likelihood: float
@@ -125,6 +132,10 @@ class IrtFit:
             "ability_sd_se": _plain(self.ability_sd_se),
             "item_ids": list(items.item_ids),
             **{k: [_plain(v) for v in array.tolist()] for k, array in arrays.items()},
+            "covariance": [
+                [[_plain(v) for v in row] for row in block]
+                for block in self.covariance.tolist()
+            ],
             "dropped": list(self.dropped),
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }

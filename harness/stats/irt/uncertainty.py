@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -31,27 +29,7 @@ STEP = 1e-5
 """Of a parameter, in which its score is differenced."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Covariance:
-    """Sampling variances of each item's parameters, and that of slope and intercept.
-
-    ``nan`` where responses do not determine the parameters together, as those to two
-    items do not determine two slopes; and `guess` where the model has none.
-    """
-
-    slope: Floats
-    intercept: Floats
-    both: Floats
-    guess: Floats
-
-    def of_difficulty(self, curves: Curves) -> Floats:
-        """Return the variance of ``-intercept / slope``, to first order."""
-        b = -curves.intercept / curves.slope
-        total = self.intercept + 2 * b * self.both + b**2 * self.slope
-        return np.asarray(total / curves.slope**2)
-
-
-def covariance(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
+def covariance(answers: Answers, curves: Curves, kind: Kind) -> Floats:
     """Return the inverse of the observed information, item by item.
 
     Up to `FEW_ITEMS` items it is exact: minus the second derivative of the marginal
@@ -59,13 +37,33 @@ def covariance(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
     score. With more items, abilities are known but for location and scale: the
     variance is that of a regression on known abilities, plus that of the mean and SD
     of N respondents, ``1 / N`` and ``1 / (2 N)``, on which all items hang.
+
+    Returns
+    -------
+    ndarray, shape (n_items, 3, 3)
+        Of slope, intercept and guessing level, the last 0 where there is none;
+        ``nan`` where responses do not determine the parameters together, as those to
+        two items do not determine two slopes.
     """
     if len(curves.slope) <= FEW_ITEMS:
         return _exact(answers, curves, kind)
     return _by_item(answers, curves, kind)
 
 
-def _exact(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
+def of_parameters(covariance: Floats, curves: Curves) -> Floats:
+    """Return that of discrimination, difficulty and guessing, to first order.
+
+    The difficulty is ``-intercept / slope``.
+    """
+    slope = curves.slope
+    change = np.zeros_like(covariance)
+    change[:, 0, 0] = change[:, 2, 2] = 1
+    change[:, 1, 0] = curves.intercept / slope**2
+    change[:, 1, 1] = -1 / slope
+    return np.asarray(change @ covariance @ np.swapaxes(change, 1, 2))
+
+
+def _exact(answers: Answers, curves: Curves, kind: Kind) -> Floats:
     nodes = settle(answers, curves).nodes
     grid = grid_for(curves, float(nodes[0]), float(nodes[-1]))
     n = len(curves.slope)
@@ -94,20 +92,21 @@ def _exact(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
     # A direction in which the likelihood is flat leaves no parameter determined.
     flat = values[0] < FLAT * values[-1]
     inverse = np.full_like(vectors, np.nan) if flat else (vectors / values) @ vectors.T
-    variance = np.diag(inverse).copy()
-    rows = np.zeros(n, dtype=int) if kind.common_slope else np.arange(n)
-    columns = n_slopes + np.arange(n)
+    places = np.arange(n)
+    rows = [places * (not kind.common_slope), n_slopes + places]
+    if curves.guess is not None:
+        rows.append(n_slopes + n + places)
+    at = np.stack(rows, axis=1)
+    return _padded(inverse[at[:, :, None], at[:, None, :]], curves)
+
+
+def _padded(blocks: Floats, curves: Curves) -> Floats:
+    """Return covariances with that of the guessing level, from its log-odds' or 0."""
     if curves.guess is None:
-        of_guess = np.full(n, np.nan)
-    else:
-        width = curves.guess * (1 - curves.guess)
-        of_guess = variance[n_slopes + n :] * width**2
-    return Covariance(
-        slope=variance[rows],
-        intercept=variance[columns],
-        both=inverse[rows, columns],
-        guess=of_guess,
-    )
+        return np.pad(blocks, ((0, 0), (0, 1), (0, 1)))
+    width = np.ones((len(blocks), 3))
+    width[:, 2] = curves.guess * (1 - curves.guess)
+    return np.asarray(width[:, :, None] * blocks * width[:, None, :])
 
 
 def _score(
@@ -136,7 +135,7 @@ def _score(
     return np.concatenate(parts)
 
 
-def _by_item(answers: Answers, curves: Curves, kind: Kind) -> Covariance:
+def _by_item(answers: Answers, curves: Curves, kind: Kind) -> Floats:
     expected = settle(answers, curves)
     n = len(answers.right)
     if curves.guess is None:
@@ -165,8 +164,10 @@ def given_abilities(
     n_respondents: int,
     *,
     of_guess: Floats | None = None,
-) -> Covariance:
+) -> Floats:
     """Return the covariance of a regression on known abilities, and that of these.
+
+    As `covariance` does, of slope, intercept and guessing level.
 
     Parameters
     ----------
@@ -179,27 +180,23 @@ def given_abilities(
     slope = curves.slope
     of_slopes, of_intercepts = _prior_precision(curves, kind)
     aa, dd = aa + of_slopes, dd + of_intercepts
-    guess = np.full(len(slope), np.nan)
     if kind.common_slope:
         variance = np.full(len(slope), 1 / (aa - ad**2 / dd).sum())
         both = -ad / dd * variance
-        intercept = 1 / dd + (ad / dd) ** 2 * variance
+        blocks = _squares(variance, both, 1 / dd - ad / dd * both)
     else:
-        blocks = np.stack([aa, ad, ad, dd], axis=-1).reshape(-1, 2, 2)
-        if of_guess is not None and curves.guess is not None:
+        blocks = _squares(aa, ad, dd)
+        if of_guess is not None:
             blocks = np.pad(blocks, ((0, 0), (0, 1), (0, 1)))
             blocks[:, 2, :] = blocks[:, :, 2] = of_guess
-        inverse = np.linalg.inv(blocks)
-        variance, intercept = inverse[:, 0, 0], inverse[:, 1, 1]
-        both = inverse[:, 0, 1]
-        if of_guess is not None and curves.guess is not None:
-            guess = inverse[:, 2, 2] * (curves.guess * (1 - curves.guess)) ** 2
-    return Covariance(
-        slope=variance + slope**2 / (2 * n_respondents),
-        intercept=intercept + slope**2 / n_respondents,
-        both=both,
-        guess=guess,
-    )
+        blocks = np.asarray(np.linalg.inv(blocks))
+    blocks[:, 0, 0] += slope**2 / (2 * n_respondents)
+    blocks[:, 1, 1] += slope**2 / n_respondents
+    return _padded(blocks, curves)
+
+
+def _squares(first: Floats, both: Floats, second: Floats) -> Floats:
+    return np.stack([first, both, both, second], axis=-1).reshape(-1, 2, 2)
 
 
 def _prior_precision(curves: Curves, kind: Kind) -> tuple[float, float]:

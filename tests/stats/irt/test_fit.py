@@ -240,6 +240,42 @@ def test_standard_errors_cover(simulated, n_items, n_respondents, method):
     assert np.mean(inside[1::2]) == pytest.approx(0.95, abs=0.035)
 
 
+@pytest.mark.parametrize(
+    ("model", "method", "n_items", "fixed"),
+    [
+        ("rasch", "marginal", 8, [0, 2]),
+        ("1pl", "marginal", 120, [2]),
+        ("2pl", "marginal", 8, [2]),
+        ("2pl", "girth", 8, [2]),
+        ("2pl", "joint", 600, [2]),
+        ("3pl", "marginal", 8, []),
+        ("3pl", "marginal", 120, []),
+    ],
+)
+def test_the_covariance_has_the_errors_squared(
+    simulated, model, method, n_items, fixed
+):
+    responses = simulated(n_items, 1_200, c=0.2 * (model == "3pl"), rng=3)[0]
+    found = fit_irt(responses, model=model, method=method)
+    errors = (found.discrimination_se, found.difficulty_se, found.guessing_se)
+
+    own = found.covariance
+    assert own.shape == (len(found.items.item_ids), 3, 3)
+    assert own == pytest.approx(np.swapaxes(own, 1, 2))
+    for place, se in enumerate(errors):
+        if place in fixed:
+            assert not own[:, place].any()
+            assert np.isnan(se).all()
+        else:
+            known = ~np.isnan(se)
+            assert known.any()
+            assert own[known, place, place] == pytest.approx(se[known] ** 2)
+    free = [place for place in range(3) if place not in fixed]
+    assert (np.linalg.eigvalsh(own[:, free][:, :, free]) > 0).all()
+    half = fit_irt(responses, model=model, method=method, n_independent=1_000)
+    assert half.covariance == pytest.approx(own * 1.2)
+
+
 def test_few_respondents_get_a_rasch_model(simulated):
     responses = simulated(30, 19)[0]
     few = fit_irt(responses)
@@ -326,6 +362,7 @@ def test_a_separating_item_is_held(simulated, codes, method):
     assert found.cautions[0].text.endswith(": 60")
     assert 6 < found.items.discrimination[-1] < 8
     assert np.flatnonzero(np.isnan(found.difficulty_se)).tolist() == [60]
+    assert np.flatnonzero(np.isnan(found.covariance).all((1, 2))).tolist() == [60]
 
 
 def test_two_items_do_not_determine_two_slopes(simulated, codes):
@@ -353,6 +390,7 @@ def test_a_difficulty_that_is_anything_has_no_error(simulated, codes, method):
     assert found.items.difficulty[7] > 20
     # What is asked of a curve is known all the same.
     assert np.isfinite(found.discrimination_se[7])
+    assert np.isfinite(found.covariance).all()
     assert found.items.probabilities(np.array([-2.0, 0, 2]))[:, 7] == pytest.approx(
         0.25, abs=0.1
     )
@@ -511,6 +549,8 @@ def test_a_fit_is_a_table_and_plain_types(simulated):
     assert plain["n_independent"] == 600
     assert plain["guessing_se"] == [None] * 10
     assert plain["ability_sd_se"] is None
+    assert plain["covariance"][-1] == [[None] * 3] * 3
+    assert plain["covariance"][0] == found.covariance[0].tolist()
 
 
 def test_respondents_that_chance_alone_tells_apart_are_told_so(codes):

@@ -19,7 +19,7 @@ from harness.stats.irt.likelihood import (
     settle,
 )
 from harness.stats.irt.marginal import Kind, Shrinkage, fit_marginal
-from harness.stats.irt.uncertainty import covariance
+from harness.stats.irt.uncertainty import covariance, of_parameters
 
 nan = math.nan
 
@@ -213,12 +213,15 @@ def test_errors_item_by_item_are_nearly_exact(drawn, monkeypatch, n_items, kind)
     monkeypatch.setattr("harness.stats.irt.uncertainty.FEW_ITEMS", n_items)
     exact = covariance(answers, curves, kind)
 
+    difficulty = [of_parameters(own, curves)[:, 1, 1] for own in (near, exact)]
     for one, other in (
-        (near.slope, exact.slope),
-        (near.intercept, exact.intercept),
-        (near.of_difficulty(curves), exact.of_difficulty(curves)),
+        (near[:, 0, 0], exact[:, 0, 0]),
+        (near[:, 1, 1], exact[:, 1, 1]),
+        difficulty,
     ):
         assert np.sqrt(one / other) == pytest.approx(1, abs=0.08)
+    assert not near[:, 2].any()
+    assert not exact[:, 2].any()
 
 
 @pytest.mark.slow
@@ -231,10 +234,11 @@ def test_errors_with_guessing_item_by_item_are_nearly_exact(drawn, monkeypatch):
     monkeypatch.setattr("harness.stats.irt.uncertainty.FEW_ITEMS", 101)
     exact = covariance(answers, curves, kind)
 
+    difficulty = [of_parameters(own, curves)[:, 1, 1] for own in (near, exact)]
     for one, other in (
-        (near.intercept, exact.intercept),
-        (near.guess, exact.guess),
-        (near.of_difficulty(curves), exact.of_difficulty(curves)),
+        (near[:, 1, 1], exact[:, 1, 1]),
+        (near[:, 2, 2], exact[:, 2, 2]),
+        difficulty,
     ):
         assert np.median(np.sqrt(one / other)) == pytest.approx(1, abs=0.1)
 
