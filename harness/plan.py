@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,13 @@ from harness.records import (
 )
 from harness.streams import choose_items
 from harness.suite import Suite, TaskEntry, resolve_path
+
+
+Block = tuple[Sequence[int], Sequence[int]]
+"""Items, and the numbers of the answers that there are to each of them."""
+
+Answered = Callable[[Sequence[Trial]], Mapping[str, Sequence[Block]]]
+"""Says which answers to trials are stored, by ``trial_id``."""
 
 
 class Describer(Protocol):
@@ -45,15 +52,34 @@ class Plan:
     seconds_per_request: float | None
     """Measured on the trials already stored; ``None`` when there are none."""
 
+    left: Mapping[str, tuple[Trial, ...]] = field(default_factory=dict)
+    """What other trials' answers leave of a trial, as trials of their own; nothing
+    where they are all there."""
+
     @property
     def remaining(self) -> tuple[Trial, ...]:
-        """The trials that are not done; failed ones are tried again."""
-        return tuple(t for t in self.trials if self.status.get(t.trial_id) != "done")
+        """What is not stored; failed trials are tried again."""
+        return tuple(part for trial in self.trials for part in self.left_of(trial))
+
+    def left_of(self, trial: Trial) -> tuple[Trial, ...]:
+        """Return the trials that bring what is not stored of `trial`."""
+        if self.status.get(trial.trial_id) == "done":
+            return ()
+        return self.left.get(trial.trial_id, (trial,))
+
+    def n_stored(self, trial: Trial) -> int:
+        """Return how many of a trial's answers are stored."""
+        return n_answers(trial) - sum(map(n_answers, self.left_of(trial)))
+
+    @property
+    def n_done(self) -> int:
+        """How many trials have all their answers."""
+        return sum(not self.left_of(trial) for trial in self.trials)
 
     @property
     def n_failed(self) -> int:
         """How many of the remaining trials have failed before."""
-        return sum(self.status.get(t.trial_id) == "failed" for t in self.trials)
+        return sum(self.status.get(t.trial_id) == "failed" for t in self.remaining)
 
     @property
     def n_checkpoints(self) -> int:
@@ -74,9 +100,9 @@ class Plan:
             "suite_digest": self.suite.digest,
             "n_checkpoints": self.n_checkpoints,
             "n_trials": len(self.trials),
-            "n_done": len(self.trials) - len(self.remaining),
+            "n_done": self.n_done,
             "n_failed": self.n_failed,
-            "n_remaining": len(self.remaining),
+            "n_remaining": len(self.trials) - self.n_done,
             "n_requests_remaining": sum(n_requests(t) for t in self.remaining),
             "worker_seconds_remaining": self.seconds,
             "cautions": [
@@ -86,7 +112,9 @@ class Plan:
             "trials": [
                 {
                     "trial_id": trial.trial_id,
-                    "status": self.status.get(trial.trial_id, "remaining"),
+                    "status": self.status.get(trial.trial_id, "remaining")
+                    if self.left_of(trial)
+                    else "done",
                     "model": trial.checkpoint.model,
                     "train_seed": trial.checkpoint.train_seed,
                     "step": trial.checkpoint.step,
@@ -98,10 +126,17 @@ class Plan:
                     "sample_seed": trial.sample_seed,
                     "repeats": trial.repeats,
                     "n_items": trial.n_items,
+                    "n_answers": n_answers(trial),
+                    "n_answers_stored": self.n_stored(trial),
                 }
                 for trial in self.trials
             ],
         }
+
+
+def n_answers(trial: Trial) -> int:
+    """Return how many answers a trial brings."""
+    return trial.n_items * trial.repeats
 
 
 def n_requests(trial: Trial) -> int:
@@ -117,6 +152,7 @@ def make_plan(
     base: Path,
     zoo: Path | None = None,
     status: Mapping[str, str] | None = None,
+    answered: Answered | None = None,
     seconds_per_request: float | None = None,
 ) -> Plan:
     """Expand `suite` into trials: checkpoints × tasks × templates × seeds.
@@ -132,6 +168,9 @@ def make_plan(
         What ``zoo://`` stands for.
     status : mapping, optional
         What a store says of trials: ``done`` or ``failed`` by ``trial_id``.
+    answered : callable, optional
+        Says which answers to trials other trials have brought: those that differ in
+        nothing but in which items they ask, and how often. They are not asked again.
 
     Raises
     ------
@@ -180,13 +219,50 @@ def make_plan(
     for (entry, _), info in zip(asked, infos, strict=True):
         cautions += _without_effect(suite, entry, info)
     _refuse_duplicates(trials)
+    status = status or {}
+    open_ = [trial for trial in trials if status.get(trial.trial_id) != "done"]
+    blocks = answered(open_) if answered else {}
     return Plan(
         suite=suite,
         trials=tuple(trials),
-        status=status or {},
+        status=status,
+        left={
+            trial.trial_id: without(trial, blocks[trial.trial_id])
+            for trial in open_
+            if trial.trial_id in blocks
+        },
         cautions=tuple(dict.fromkeys(cautions)),
         seconds_per_request=seconds_per_request,
     )
+
+
+def without(trial: Trial, blocks: Iterable[Block]) -> tuple[Trial, ...]:
+    """Return trials that ask what `trial` does but for `blocks`, each answer once."""
+    left = {item: set(trial.repeat_numbers) for item in trial.item_indexes}
+    for items, repeats in blocks:
+        for item in items:
+            if item in left:
+                left[item].difference_update(repeats)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for item, numbers in left.items():
+        alike.setdefault(tuple(sorted(numbers)), []).append(item)
+    return tuple(
+        replace(
+            trial,
+            items=None if len(items) == trial.info.n_items else tuple(items),
+            first_repeat=first,
+            repeats=last - first + 1,
+        )
+        for numbers, items in alike.items()
+        for first, last in _runs(numbers)
+    )
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the first and last of each run of consecutive numbers."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return list(zip(starts, ends, strict=True))
 
 
 def _request(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -183,12 +184,18 @@ class Trial:
     backend: str
     """Name and version of what evaluates it, such as ``lm-eval 0.4.13``."""
 
+    first_repeat: int = 0
+    """Number of the first answer to each item; more where others are stored."""
+
     @property
     def trial_id(self) -> str:
         """Sixteen hex digits of all that can change an answer; no path is in it."""
         checkpoint, info = self.checkpoint, self.info
+        # A first repeat of 0 goes without saying, as it did before there was another.
+        later = {"first_repeat": self.first_repeat} if self.first_repeat else {}
         return digest(
             {
+                **later,
                 "identity_version": IDENTITY_VERSION,
                 "model": checkpoint.model,
                 "train_seed": checkpoint.train_seed,
@@ -218,6 +225,16 @@ class Trial:
     def n_items(self) -> int:
         """How many items are put to the model."""
         return self.info.n_items if self.items is None else len(self.items)
+
+    @property
+    def item_indexes(self) -> Sequence[int]:
+        """Which items are put to the model, by their place in the task."""
+        return range(self.info.n_items) if self.items is None else self.items
+
+    @property
+    def repeat_numbers(self) -> range:
+        """The numbers of the answers to each item."""
+        return range(self.first_repeat, self.first_repeat + self.repeats)
 
     def __str__(self) -> str:
         return f"{self.info.task} on {self.checkpoint}"

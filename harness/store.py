@@ -176,6 +176,14 @@ class Store:
             )
         )
 
+    def cells(self, attempt_ids: Sequence[str]) -> pa.Table:
+        """Return which item and repeat each response of these attempts is."""
+        return self._read(
+            "responses",
+            ["attempt_id", "item_index", "repeat"],
+            filter=pc.field("attempt_id").isin(list(attempt_ids)),
+        )
+
     def response_table(
         self,
         columns: Sequence[str] | None = None,
@@ -291,10 +299,14 @@ class Store:
     def _table(self, name: str) -> DeltaTable:
         return _open(self.path, name)
 
-    def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
+    def _read(
+        self, name: str, columns: Sequence[str], filter: pc.Expression | None = None
+    ) -> pa.Table:
         table = self._table(name)
         with _reading(self.path):
-            return table.to_pyarrow_dataset().to_table(columns=list(columns))
+            return table.to_pyarrow_dataset().to_table(
+                columns=list(columns), filter=filter
+            )
 
 
 def _address(path: str | Path, name: str) -> str:

@@ -21,9 +21,12 @@ MARKS = {"ok": "[green]✓[/]", "note": "[yellow]·[/]", "error": "[red]✗[/]"}
 
 def show_plan(plan: Plan) -> None:
     """Print one row per model and condition, and what remains in all."""
+    from harness.plan import n_answers
+
     total: Counter[tuple[str, ...]] = Counter()
     left: Counter[tuple[str, ...]] = Counter()
-    remaining = {trial.trial_id for trial in plan.remaining}
+    stored: Counter[tuple[str, ...]] = Counter()
+    asked: Counter[tuple[str, ...]] = Counter()
     for trial in plan.trials:
         template = trial.request.template.name
         how = [] if template == "default" else [template]
@@ -37,12 +40,17 @@ def show_plan(plan: Plan) -> None:
             f"{trial.n_items}{some}",
         )
         total[key] += 1
-        left[key] += trial.trial_id in remaining
+        left[key] += bool(plan.left_of(trial))
+        stored[key] += plan.n_stored(trial)
+        asked[key] += n_answers(trial)
     table = Table("model", "task", "formulation", box=None, header_style="bold")
     for name in ("few-shot", "items", "trials", "remaining"):
         table.add_column(name, justify="right")
+    if plan.left:
+        table.add_column("answers stored", justify="right")
     for key, n in total.items():
-        table.add_row(*map(_plain, (*key, n, left[key])))
+        there = [f"{stored[key]:,} of {asked[key]:,}"] if plan.left else []
+        table.add_row(*map(_plain, (*key, n, left[key], *there)))
     console = _console()
     console.print(table)
     document = plan.to_dict()

@@ -504,6 +504,8 @@ def test_a_plan_is_json_with_one_entry_per_trial(plan):
         "sample_seed": 0,
         "repeats": 1,
         "n_items": 40,
+        "n_answers": 40,
+        "n_answers_stored": 0,
     }
     assert plan().to_dict()["worker_seconds_remaining"] is None
     assert plan().to_dict()["trials"][0]["status"] == "remaining"

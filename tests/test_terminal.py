@@ -62,6 +62,21 @@ def test_a_plan_has_a_row_for_each_model_and_condition(shown):
     )
 
 
+def test_a_plan_tells_how_much_of_its_trials_is_stored(shown):
+    plan = fake_plan(seeds=(0,), steps=(10,))
+    first, _ = plan.trials
+    rest = replace(first, items=tuple(range(10, 40)))
+    terminal.show_plan(replace(plan, left={first.trial_id: (rest,)}))
+    head, *rows, end = shown().splitlines()
+
+    assert head.split()[-2:] == ["answers", "stored"]
+    assert [row.split()[-3:] for row in rows] == [
+        ["10", "of", "40"],
+        ["0", "of", "40"],
+    ]
+    assert end == "1 checkpoints, 2 trials: 0 stored, 2 remain, 280 requests"
+
+
 def test_a_plan_shows_hostile_names_as_they_are(shown):
     plan = fake_plan(models=(HOSTILE,), tasks=(HOSTILE,))
     template = Template(name=HOSTILE, system_prompt="x")

@@ -24,7 +24,7 @@ from harness.cli.streams import print_json, say
 from harness.errors import InputError, RunError
 
 if TYPE_CHECKING:
-    from harness.plan import Plan
+    from harness.plan import Answered, Plan
     from harness.records import Trial
     from harness.suite import Suite
     from harness.sweep import Execute, SweepResult
@@ -128,7 +128,7 @@ def _make_plan(path: Path, store: str | None) -> tuple[Suite, Plan]:
             code="not-a-store",
         )
     read = load_suite(path)
-    status, rate = _stored(store or f"results/{read.suite}")
+    status, answered, rate = _stored(store or f"results/{read.suite}")
     with _run_extra():
         from harness.run.lm_eval import LMEvalBackend
     with contextlib.redirect_stdout(sys.stderr):  # a task's own code may print
@@ -138,6 +138,7 @@ def _make_plan(path: Path, store: str | None) -> tuple[Suite, Plan]:
             base=path.parent,
             zoo=_zoo(),
             status=status,
+            answered=answered,
             seconds_per_request=rate,
         )
     for caution in made.cautions:
@@ -145,8 +146,11 @@ def _make_plan(path: Path, store: str | None) -> tuple[Suite, Plan]:
     return read, made
 
 
-def _stored(where: str) -> tuple[dict[str, str], float | None]:
+def _stored(where: str) -> tuple[dict[str, str], Answered | None, float | None]:
     """Return what a store knows of trials and of their speed; nothing if it is new."""
+    from functools import partial
+
+    from harness.answered import answered
     from harness.store import Store
     from harness.sweep import seconds_per_request
 
@@ -154,9 +158,10 @@ def _stored(where: str) -> tuple[dict[str, str], float | None]:
         store = Store(where)
     except InputError as error:
         if error.code == "store-missing":
-            return {}, None
+            return {}, None, None
         raise
-    return store.status(), seconds_per_request(store.trials())
+    rate = seconds_per_request(store.trials())
+    return store.status(), partial(answered, store), rate
 
 
 def _run(

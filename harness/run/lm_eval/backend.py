@@ -122,7 +122,7 @@ class LMEvalBackend:
         )
         task = self.tasks.load(trial.request)
         rows: list[dict[str, Any]] = []
-        for repeat in range(trial.repeats):
+        for repeat in trial.repeat_numbers:
             texts = self._generate(trial, prompts, repeat)
             rows += rows_of(task, prompts, tokens, likelihoods, texts, repeat)
         if all(row["status"] == "nan-logprob" for row in rows):
