@@ -17,7 +17,6 @@ from harness.run.backend import EVIDENCE, Answers, Placement
 from harness.run.lm_eval.answers import rows_of
 from harness.run.lm_eval.prompts import Prompt, PromptSet, build_prompts, tokens_of
 from harness.run.lm_eval.tasks import TaskLibrary, key_of
-from harness.streams import words
 
 if TYPE_CHECKING:
     from harness.run.lm_eval.scorer import Scorer
@@ -122,8 +121,8 @@ class LMEvalBackend:
         )
         task = self.tasks.load(trial.request)
         rows: list[dict[str, Any]] = []
-        for repeat in trial.repeat_numbers:
-            texts = self._generate(trial, prompts, repeat)
+        answers = self._texts(trial, prompts)
+        for repeat, texts in zip(trial.repeat_numbers, answers, strict=True):
             rows += rows_of(task, prompts, tokens, likelihoods, texts, repeat)
         if all(row["status"] == "nan-logprob" for row in rows):
             raise TrialError(
@@ -137,18 +136,23 @@ class LMEvalBackend:
             forward_seconds=model.forward_seconds,
         )
 
-    def _generate(
-        self, trial: Trial, prompts: list[Prompt], repeat: int
-    ) -> list[str] | None:
+    def _texts(
+        self, trial: Trial, prompts: list[Prompt]
+    ) -> Sequence[Sequence[str] | None]:
+        """Return what the model writes to the prompts, for each repeat."""
         if trial.info.output_type != "generate_until":
-            return None
-        import torch
-
-        # Keyed by the trial and the repeat, not by what ran before.
-        high, low, *_ = words(f"{trial.trial_id}/{repeat}")
-        torch.manual_seed(high << 32 | low)
+            return [None]
+        model = self._loaded()
         instances = [prompt.instances[0] for prompt in prompts]
-        return list(self._loaded().generate_until(instances, disable_tqdm=True))
+        if not trial.info.sampled:
+            return [list(model.generate_until(instances, disable_tqdm=True))]
+        from harness.run.lm_eval.sampling import sample
+
+        names = [
+            [f"{trial.trial_id}/{p.item_index}/{k}" for k in trial.repeat_numbers]
+            for p in prompts
+        ]
+        return list(zip(*sample(model, instances, names), strict=True))
 
     def _prompts(self, trial: Trial) -> PromptSet:
         """Return the built prompts of all items, from memory where they are."""
