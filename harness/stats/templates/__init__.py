@@ -1,0 +1,1 @@
+"""Templates: how much does wording move a score, and which model is ahead?"""
