@@ -1,0 +1,1 @@
+"""Is the spread between system prompts real, and which user prompts show it?"""
