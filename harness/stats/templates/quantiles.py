@@ -323,13 +323,22 @@ def balanced_sample(
     seen = np.zeros(shape, dtype=bool)
     n_asked = np.zeros(n_items, dtype=np.intp)
     order: npt.NDArray[np.intp] = np.empty(0, dtype=np.intp)
+    least_asked: list[int] = []
     for answer in range(budget):
         # Each template once a round, which is what asking the least asked comes to.
         if answer % n_templates == 0:
             order = rng.permutation(n_templates)
         row = seen[order[answer % n_templates]]
-        often = np.where(row, budget, n_asked)
-        item = rng.choice(np.flatnonzero(often == often.min()))
+        if not least_asked:
+            least = np.flatnonzero(n_asked == n_asked.min())
+            least_asked = rng.permutation(least).tolist()
+        for place in range(len(least_asked)):
+            if not row[least_asked[place]]:
+                item = least_asked.pop(place)
+                break
+        else:
+            often = np.where(row, budget, n_asked)
+            item = int(rng.choice(np.flatnonzero(often == often.min())))
         row[item] = True
         n_asked[item] += 1
     return seen
