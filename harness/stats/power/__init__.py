@@ -1,0 +1,1 @@
+"""How sure is another design, what does it tell apart, and what does it cost?"""
