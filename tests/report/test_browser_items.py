@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 from report.browsing import OVERFLOW, eventually
 
@@ -17,9 +18,14 @@ def html(zoo):
 
 
 @pytest.fixture(scope="module")
-def name(zoo):
+def views(zoo):
+    return items_views(zoo)
+
+
+@pytest.fixture(scope="module")
+def name(views):
     """Return a task with a fitted model, by the name of its panel."""
-    return next(view.name for view in items_views(zoo) if view.curves)
+    return next(view.name for view in views if view.curves)
 
 
 @pytest.fixture
@@ -37,8 +43,8 @@ def rows_of(panel):
     return rows
 
 
-def drag(page, panel, start, end):
-    plot = panel.locator(".plot").first
+def drag(page, panel, start, end, plot=0):
+    plot = panel.locator(".plot").nth(plot)
     # Not scroll_into_view_if_needed(): the page's head would lie over it.
     plot.evaluate("plot => plot.scrollIntoView({block: 'center'})")
     box = plot.bounding_box()
@@ -89,6 +95,8 @@ def test_a_chosen_item_takes_the_place_of_the_curves(explorer, name):
     )
     number = panel.locator("tr[aria-selected] button").inner_text()
     assert titles.text_content().startswith(f"item {number}, ")
+    band = f"document.getElementById('{name}-curves').data[0]"
+    assert page.evaluate(f"{band}.x.length === {band}.y.length && {band}.x.length") > 20
     page.locator(f"#{name}-curves").focus()
     page.keyboard.press("End")
     assert page.locator("#live").inner_text().startswith(f"item {number}, ")
@@ -126,6 +134,77 @@ def test_a_box_chooses_points_rows_and_curves(explorer, name):
         f"document.querySelectorAll('#{name}-explorer-table tbody tr').length"
         f" === {everything}",
     )
+
+
+def test_a_range_of_difficulty_chooses_items(explorer, zoo, name):
+    page, panel = explorer
+    rows = rows_of(panel)
+    everything = rows.count()
+    who = zoo.items[int(name.removeprefix("items-"))].who
+    fit = next(row for row in zoo.irt if row.who is who)
+    b = fit.fit.items.difficulty.astype("f4")
+    low, high = np.sort(b)[[4, 20]] + [-1e-3, 1e-3]
+    inside = fit.columns[(b >= low) & (b <= high)]
+
+    panel.locator(".item-low").fill(f"{low:.6f}")
+    panel.locator(".item-high").fill(f"{high:.6f}")
+    page.keyboard.press("Tab")
+    eventually(
+        page,
+        f"document.querySelectorAll('#{name}-explorer-table tbody tr').length"
+        f" === {len(inside)}",
+    )
+    shown = rows.locator("button").all_inner_texts()
+    assert sorted(map(int, shown)) == sorted(who.item_indexes[j] for j in inside)
+    said = f"{len(inside)} of {everything} items chosen"
+    assert panel.locator(".item-said").inner_text().startswith(said)
+    assert f"range={name}-explorer_{low:.6f}_{high:.6f}" in page.url
+    shapes = f"document.getElementById('{name}-wright').layout.shapes"
+    assert page.evaluate(f"{shapes}[0].x0") == pytest.approx(low, abs=1e-6)
+    page.keyboard.press("Escape")
+    eventually(page, f"!location.hash.includes('range') && !{shapes}")
+    assert rows.count() == everything
+    assert panel.locator(".item-low").input_value() == ""
+
+
+def test_a_drag_over_the_map_is_a_range_and_a_box_ends_it(explorer, name):
+    page, panel = explorer
+
+    drag(page, panel, (300, 60), (700, 90), plot=1)
+    eventually(page, f"location.hash.includes('range={name}-explorer_')")
+    low, high = page.url.rpartition("range=")[2].split("_")[1:]
+    assert panel.locator(".item-low").input_value() == low
+    assert float(low) < float(high)
+    n = int(panel.locator(".item-said").inner_text().split()[0])
+    assert n > 0
+    drag(page, panel, (150, 90), (700, 330))
+    eventually(page, "!location.hash.includes('range')")
+    assert panel.locator(".item-said").inner_text() == ""
+
+
+def test_a_link_brings_a_range_back_and_another_task_takes_it(visit, html, views):
+    first, second = [view.name for view in views if view.curves][:2]
+    page, seen = visit(html, query=f"#items?range={first}-explorer__0.25")
+
+    chosen = page.locator(".item-said").evaluate_all("all => all.map(o => o.value)")
+    assert sum(map(bool, chosen)) == 1
+    assert page.locator(".item-high").first.input_value() == "0.25"
+    page.evaluate(f"location.hash = '#items?range={first}-explorer_0_'")
+    eventually(page, "document.querySelector('.item-low').value === '0'")
+    assert page.locator(".item-high").first.input_value() == ""
+    page.locator(f".panel:has(#{second}-explorer) .item-high").fill("0")
+    page.keyboard.press("Enter")
+    eventually(page, f"location.hash.includes('range={second}-explorer__0')")
+    assert page.locator(".item-low").first.input_value() == ""
+    seen.assert_quiet()
+
+
+@pytest.mark.parametrize("ends", ["", "_", "__", "_x_1", "_0", "_0_1_2"])
+def test_an_unknown_range_is_ignored(visit, html, name, ends):
+    page, seen = visit(html, query=f"#items?range={name}-explorer{ends}")
+
+    assert page.locator(".item-low").first.input_value() == ""
+    seen.assert_quiet()
 
 
 def test_axes_are_chosen_by_menu(explorer, name):

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from harness.report.figures.items import MAX_CURVES, MAX_POINTS
 from harness.report.views.items import (
     MAX_ANSWERS,
     ROWS,
+    _view,
     item_seed_sd,
     items_views,
     worst_fit_first,
@@ -157,14 +159,56 @@ def test_curves_are_those_that_fit_worst(zoo, views):
     assert not np.isnan(p_value[: len(known)]).any()
     assert sorted(order) == list(range(len(irt.columns)))
     traces = view.curves.figure.data
-    assert len(traces) == 3 * MAX_CURVES
+    assert len(traces) == 4 * MAX_CURVES
     for slot, place in enumerate(order[:MAX_CURVES]):
         curve = irt.curve(place)
-        assert traces[3 * slot].y == pytest.approx(curve.probability, abs=1e-6)
-        assert traces[3 * slot + 1].y == pytest.approx(curve.bin_expected)
-        assert traces[3 * slot + 2].y == pytest.approx(curve.bin_observed)
+        band, line, expected, observed = traces[4 * slot : 4 * slot + 4]
+        n = len(curve.ability)
+        assert band.y[:n] == pytest.approx(curve.high, abs=1e-6)
+        assert band.y[n:] == pytest.approx(curve.low[::-1], abs=1e-6)
+        assert band.x[n:] == pytest.approx(band.x[:n][::-1])
+        assert line.y == pytest.approx(curve.probability, abs=1e-6)
+        assert (curve.low < curve.probability).all()
+        assert expected.y == pytest.approx(curve.bin_expected)
+        assert observed.y == pytest.approx(curve.bin_observed)
     bins = view.curves.table.lines
     assert len(bins) == sum(len(irt.curve(p).bin_n) for p in order[:MAX_CURVES])
+
+
+def test_the_fitted_curves_are_in_a_table(zoo, views):
+    _, irt, view = fitted(zoo, views)
+    lines = iter(view.fitted.lines)
+
+    for place in worst_fit_first(irt)[:MAX_CURVES]:
+        curve = irt.curve(place)
+        for p in range(0, len(curve.ability), 20):
+            item, ability, share, band = next(lines).cells
+            assert item.value == irt.who.item_indexes[irt.columns[place]]
+            assert ability.value == curve.ability[p]
+            assert share.value == curve.probability[p]
+            ends = re.findall(r"\d\.\d+", band.text)
+            assert [float(end) for end in ends] == pytest.approx(
+                [curve.low[p], curve.high[p]], abs=5e-4
+            )
+    assert next(lines, None) is None
+    assert "with their 95 % band" in view.fitted.caption
+
+
+def test_an_item_without_errors_has_no_band_and_says_so(zoo, views):
+    items, irt, _ = fitted(zoo, views)
+    held = worst_fit_first(irt)[0]
+    covariance = irt.fit.covariance.copy()
+    covariance[held] = np.nan
+    other = replace(irt, fit=replace(irt.fit, covariance=covariance))
+
+    view = _view("items-0", items, other, "")
+    first = view.curves.figure.data[0]
+    assert len(first.x) == len(first.y) == 0
+    titles = [note.text for note in view.curves.figure.layout.annotations]
+    assert [title.endswith(", no band") for title in titles] == [True] + [False] * 11
+    assert view.explorer.extra["curves"]["items"][str(irt.columns[held])]["band"] == []
+    assert view.fitted.lines[0].cells[3].reason
+    assert not view.fitted.lines[-1].cells[3].reason
 
 
 def test_every_fitted_item_can_be_drawn(zoo, views):
@@ -180,6 +224,9 @@ def test_every_fitted_item_can_be_drawn(zoo, views):
             curve.ability[::8], rel=0.01, abs=0.01
         )
         assert item["y"] == pytest.approx(curve.probability[::8], abs=0.005)
+        assert item["band"] == pytest.approx(
+            [*curve.high[::8], *curve.low[::8][::-1]], abs=0.005
+        )
 
 
 def test_the_map_has_every_checkpoint(zoo, views):

@@ -239,8 +239,9 @@ def curves_figure(
 ) -> go.Figure:
     """Draw the curves of items, each with the shares that were right along it.
 
-    Each item has three traces, in this order: its curve, what the curve expects of
-    each bin, and what was observed. The page's script puts others in their place.
+    Each item has four traces, in this order: the band round its curve, empty where
+    there is none, the curve, what the curve expects of each bin, and what was observed.
+    The page's script puts others in their place.
     `ability` is that of all checkpoints: what the axes span.
     """
     figure = go.Figure()
@@ -254,6 +255,20 @@ def curves_figure(
             "yaxis": f"y{suffix}",
             "showlegend": slot == 0,
         }
+        band = outline(curve)
+        figure.add_scatter(
+            name=f"{100 * curve.confidence_level:g} % band of the curve",
+            x=np.concatenate([curve.ability, curve.ability[::-1]])[: len(band)].astype(
+                np.float32
+            ),
+            y=band.astype(np.float32),
+            mode="lines",
+            fill="toself",
+            fillcolor=fitted.band,
+            line={"width": 0, "color": fitted.band},
+            hoverinfo="skip",
+            **on,
+        )
         figure.add_scatter(
             name="fitted curve",
             x=curve.ability.astype(np.float32),
@@ -334,6 +349,13 @@ def curves_figure(
     )
     figure.update_layout(margin={"t": 64})
     return figure
+
+
+def outline(curve: ItemCurve, every: int = 1) -> Floats:
+    """Return the band's upper end and, backwards, its lower; empty without a band."""
+    if np.isnan(curve.low).any():
+        return np.empty(0)
+    return np.concatenate([curve.high[::every], curve.low[::every][::-1]])
 
 
 def _around(values: Sequence[float] | Floats) -> list[float]:

@@ -3,12 +3,14 @@
 function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) {
   const ROWS = 500; // of a table; more are slow, and nobody reads them
   const SLOTS = 12; // small multiples
+  const TRACES = 4; // of each: band, curve, expected, observed
   const GAP = 0.05; // between them, as a share of the figure's width
   const CURVE = 190; // pixels of a row of them
   const ARRAYS = { f4: Float32Array, f8: Float64Array, i4: Int32Array, u1: Uint8Array };
   const SIGNS = { right: "✓", wrong: "✗", "not asked": "·" };
   const explorers = Object.keys(figures).filter((id) => figures[id].kind === "items");
   const boxes = new Map(); // explorer: places inside the box, or of the filter
+  const within = (value, [a, b]) => value >= Math.min(a, b) && value <= Math.max(a, b);
 
   const unpack = ({ dtype, bdata }) =>
     Array.from(new ARRAYS[dtype](Uint8Array.from(atob(bdata), (c) => c.charCodeAt(0)).buffer));
@@ -30,6 +32,25 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
     return explorers.includes(id) && /^\d+$/.test(place ?? "") && Number(place) < figures[id].cells.length;
   }
 
+  // Ends of a range of difficulty, as they stand in the address; empty where open.
+  function rangeOf(id) {
+    const [name, ...ends] = state.range.split("_");
+    return name === id ? ends : null;
+  }
+  function isRange(range) {
+    const [id, ...ends] = range.split("_");
+    return explorers.includes(id) && control(id, "low") && ends.length === 2
+      && ends.some(Boolean) && ends.every((end) => Number.isFinite(Number(end)));
+  }
+  const limits = (ends, outer) => ends.map((end, i) => (end === "" ? outer[i] : Number(end)));
+
+  function chosenOf(id) {
+    const ends = rangeOf(id);
+    if (!ends) return boxes.get(id);
+    const b = column(id, "b");
+    return figures[id].order.filter((j) => within(b[j], limits(ends, [-Infinity, Infinity])));
+  }
+
   // ---- figures ------------------------------------------------------------------
 
   function headings(id) {
@@ -45,7 +66,7 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
   function items(spec, id) {
     const names = ["x", "y"].map((axis) => control(id, axis).value);
     const [xs, ys] = names.map((name) => column(id, name));
-    const chosen = boxes.get(id);
+    const chosen = chosenOf(id);
     const isLarge = spec.cells.length > spec.maxPoints;
     const isDense = (chosen ?? spec.cells).length > spec.maxPoints;
     const wanted = new Set(chosen);
@@ -82,16 +103,18 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
     const { data, layout } = spec;
     const store = figures[spec.explorer].curves;
     const one = opened(spec.explorer);
-    const chosen = one === null ? boxes.get(spec.explorer) : [one];
+    const chosen = one === null ? chosenOf(spec.explorer) : [one];
     const places = (chosen ?? []).filter((j) => store.items[j]).slice(0, SLOTS);
     const n = places.length ? Math.min(places.length, layout.annotations.length) : layout.annotations.length;
     for (let slot = 0; places.length && slot < n; slot++) {
       const item = store.items[places[slot]];
-      const [fitted, expected, observed] = data.slice(3 * slot, 3 * slot + 3);
+      const [band, fitted, expected, observed] = data.slice(TRACES * slot, TRACES * (slot + 1));
+      const x = item.x ?? store.x;
       const levels = item.observed.map((code) => store.levels[code]);
       const bins = item.bins ?? store.bins;
       layout.annotations[slot].text = item.title;
-      Object.assign(fitted, { x: item.x ?? store.x, y: item.y });
+      Object.assign(band, { x: item.band.length ? [...x, ...[...x].reverse()] : [], y: item.band });
+      Object.assign(fitted, { x, y: item.y });
       Object.assign(expected, { x: bins, y: item.expected });
       Object.assign(observed, { x: bins, y: levels.map((l) => l[1]), text: levels.map((l) => `${item.title}: ${l[0]}`) });
       observed.error_y.array = levels.map((l) => l[2]);
@@ -101,7 +124,7 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
     const columns = isNarrow() || n < 3 ? 2 : 4;
     const rows = Math.ceil(n / columns);
     const width = (1 - GAP * (columns - 1)) / columns;
-    for (let slot = 0; 3 * slot < spec.data.length; slot++) {
+    for (let slot = 0; TRACES * slot < spec.data.length; slot++) {
       const [x, y] = ["xaxis", "yaxis"].map((name) => `${name}${slot ? slot + 1 : ""}`);
       if (slot >= n) {
         delete layout[x];
@@ -114,18 +137,35 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
       }
     }
     // On narrow screens the legend's entries stand below each other.
-    layout.margin.t = isNarrow() ? 110 : 64;
+    layout.margin.t = isNarrow() ? 132 : 64;
     layout.height = layout.margin.t + 16 + CURVE * rows;
-    return { data: data.slice(0, 3 * n), layout };
+    return { data: data.slice(0, TRACES * n), layout };
   }
 
   const plain = ({ data, layout }) => ({ data, layout });
 
+  // Checkpoints, items and information over ability; a range of it chooses items.
+  function wright({ data, layout, explorer, shade }) {
+    const ends = rangeOf(explorer);
+    if (!isNarrow()) Object.assign(layout, { dragmode: "select", selectdirection: "h" });
+    if (ends) {
+      const [x0, x1] = limits(ends, layout.xaxis.range);
+      layout.shapes = [{
+        type: "rect", xref: "x", yref: "paper", x0, x1, y0: 0, y1: 1, layer: "below", fillcolor: shade, line: { width: 0 },
+      }];
+    }
+    return { data, layout };
+  }
+
   function bind(div) {
-    if (figures[div.id].kind !== "items") return;
+    const { kind, explorer } = figures[div.id];
+    if (kind === "wright")
+      div.on("plotly_selected", (event) => {
+        if (event?.range) setRange(explorer, ...event.range.x.map((end) => end.toFixed(2)));
+      });
+    if (kind !== "items") return;
     div.on("plotly_selected", (event) => {
       if (!event?.range) return;
-      const within = (value, [a, b]) => value >= Math.min(a, b) && value <= Math.max(a, b);
       const [xs, ys] = ["x", "y"].map((axis) => column(div.id, control(div.id, axis).value));
       const places = figures[div.id].order.filter((j) => within(xs[j], event.range.x) && within(ys[j], event.range.y));
       control(div.id, "filter").value = "";
@@ -147,7 +187,7 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
   function fill(id) {
     const table = byId(`${id}-table`);
     const { order, cells } = figures[id];
-    const chosen = boxes.get(id);
+    const chosen = chosenOf(id);
     const wanted = new Set(chosen);
     const places = chosen ? order.filter((j) => wanted.has(j)) : order;
     const heads = [...table.tHead.rows[0].cells];
@@ -229,6 +269,7 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
   }
 
   function show(id) {
+    showRange(id);
     const drawer = panelOf(id).querySelector(".item-drawer");
     const place = opened(id);
     drawer.hidden = place === null;
@@ -243,13 +284,22 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
     drawer.replaceChildren(make("h4", `Item ${cells[0]}`), close, list, answersOf(id, place));
   }
 
+  function showRange(id) {
+    if (!control(id, "low")) return;
+    const ends = rangeOf(id);
+    ["low", "high"].forEach((name, i) => { control(id, name).value = ends?.[i] ?? ""; });
+    const of = figures[id].order.length.toLocaleString("en");
+    const words = () => `${chosenOf(id).length.toLocaleString("en")} of ${of} items chosen, in the table of items and the curves`;
+    control(id, "said").value = ends ? words() : "";
+  }
+
   // ---- selection ----------------------------------------------------------------
 
   function redraw(id) {
-    const curvesId = id.replace("explorer", "curves");
+    const others = ["curves", "wright"].map((part) => id.replace("explorer", part));
     fillIfOpen(id);
     show(id);
-    return Promise.all([id, curvesId].filter((name) => figures[name]).map(draw));
+    return Promise.all([id, ...others].filter((name) => figures[name]).map(draw));
   }
 
   const fillIfOpen = (id) => { if (byId(`${id}-table`).closest("details").open) fill(id); };
@@ -257,8 +307,23 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
   function narrowTo(id, places) {
     if (places) boxes.set(id, places);
     else boxes.delete(id);
+    if (rangeOf(id)) {
+      state.range = "";
+      writeAddress();
+    }
     say(places ? `${places.length.toLocaleString("en")} items chosen` : "All items");
     return redraw(id);
+  }
+
+  async function setRange(id, low, high) {
+    const before = state.range.split("_")[0];
+    state.range = low || high ? [id, low, high].join("_") : "";
+    boxes.delete(id);
+    control(id, "filter").value = "";
+    writeAddress("items");
+    if (before && before !== id) await redraw(before);
+    await redraw(id);
+    say(control(id, "said").value || "All items");
   }
 
   async function open(id, place) {
@@ -273,9 +338,9 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
   const choose = (id, place) => open(id, opened(id) === place ? null : place);
 
   async function clear() {
-    const some = explorers.filter((id) => boxes.has(id) || opened(id) !== null);
+    const some = explorers.filter((id) => boxes.has(id) || rangeOf(id) || opened(id) !== null);
     boxes.clear();
-    state.item = "";
+    Object.assign(state, { item: "", range: "" });
     for (const id of some) {
       control(id, "filter").value = "";
       await redraw(id);
@@ -291,11 +356,15 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
         narrowTo(id, target.value ? figures[id].filters[target.value] : null));
       control(id, "all").addEventListener("click", () => saveAll(id));
       byId(`${id}-table`).closest("details").addEventListener("toggle", () => fillIfOpen(id));
+      for (const end of control(id, "low") ? ["low", "high"] : [])
+        control(id, end).addEventListener("change", () => setRange(id, control(id, "low").value, control(id, "high").value));
+      const range = panelOf(id).querySelector(".item-range");
+      if (range) range.hidden = false;
       show(id);
     }
   }
 
-  const showAll = () => explorers.forEach(show);
+  const showAll = () => explorers.forEach((id) => { show(id); fillIfOpen(id); });
 
-  return { shapes: { items, curves, plain }, bind, choose, clear, isKnown, showAll, start };
+  return { shapes: { items, curves, plain, wright }, bind, choose, clear, isKnown, isRange, showAll, start };
 }

@@ -12,7 +12,7 @@
   const PAPER = 680; // pixels between the margins of an A4 page
   const NARROW_ROW = 62;
   const LEGEND_LINE = 30;
-  const state = { task: "", model: "", item: "", seeds: false, even: false };
+  const state = { task: "", model: "", item: "", range: "", seeds: false, even: false };
   const chosen = {}; // number of what each figure with a menu shows
   let theme = null; // null follows the system
   let printing = false;
@@ -143,7 +143,7 @@
 
   function writeAddress(section) {
     const query = new URLSearchParams();
-    for (const name of ["task", "model", "item"]) if (state[name]) query.set(name, state[name]);
+    for (const name of ["task", "model", "item", "range"]) if (state[name]) query.set(name, state[name]);
     const anchor = section ?? location.hash.slice(1).split("?")[0];
     const hash = anchor + (query.size ? `?${query}` : "");
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
@@ -159,6 +159,8 @@
     }
     const item = wanted.get("item") ?? "";
     state.item = items.isKnown(item) ? item : "";
+    const range = wanted.get("range") ?? "";
+    state.range = items.isRange(range) ? range : "";
     return anchor;
   }
 
@@ -319,11 +321,12 @@
   addEventListener("afterprint", () => print(false));
   matchMedia("print").addEventListener("change", (event) => print(event.matches));
   addEventListener("hashchange", () => {
-    const before = `${state.task} ${state.model} ${state.item}`;
+    const shown = () => `${state.task} ${state.model} ${state.item} ${state.range}`;
+    const before = shown();
     // A plain anchor, such as a caution's, leaves the filters as they are.
     if (!location.hash.includes("?")) return writeAddress();
     readAddress();
-    if (before !== `${state.task} ${state.model} ${state.item}`) select({});
+    if (before !== shown()) select({});
     return undefined;
   });
   addEventListener("keydown", (event) => {

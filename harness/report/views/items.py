@@ -29,9 +29,10 @@ from harness.report.figures.items import (
     curves_figure,
     difficulty_figure,
     explorer_figure,
+    outline,
     wright_figure,
 )
-from harness.report.figures.style import NAME, escape
+from harness.report.figures.style import NAME, Style, escape
 from harness.report.gather import ReportData
 from harness.report.sheets.items import item_flags, pruning_sentences, worst_first
 from harness.stats.irt.curves import MIN_PER_BIN, ItemCurve
@@ -47,6 +48,12 @@ ROWS = 30
 
 MAX_STORED_CURVES = 600
 """Items whose curve is in the page; of more, those that fit worst."""
+
+EVERY = 8
+"""Points of a fitted curve to each that is kept for other items."""
+
+EVERY_ROW = 20
+"""Points of a fitted curve to each row of its table."""
 
 MAX_ANSWERS = 8_000_000
 """Answers that are kept in the page: 1 MB of right or wrong."""
@@ -98,6 +105,7 @@ class ItemsView:
     wright: Drawn | None = None
     information: Table | None = None
     curves: Drawn | None = None
+    fitted: Table | None = None
 
     @property
     def drawn(self) -> tuple[Drawn, ...]:
@@ -202,6 +210,7 @@ def _view(name: str, row: TaskItems, fit: TaskIrt | None, reason: str) -> ItemsV
         wright=_wright(name, row, drawn_fit, heading["title"]),
         information=_information_table(drawn_fit, heading["title"]),
         curves=_curves(name, drawn_fit, heading["title"]) if drawn_fit else None,
+        fitted=_fitted_table(drawn_fit, heading["title"]) if drawn_fit else None,
     )
 
 
@@ -598,12 +607,13 @@ def _wright(name: str, row: TaskItems, fit: TaskIrt | None, title: str) -> Drawn
         )
     return Drawn(
         name=f"{name}-wright",
-        kind="plain",
+        kind="wright",
         title="Checkpoints and items on one scale, and what the items tell there",
         about=f"{title}: ",
         sentence=_wright_sentence(fit),
         figure=wright_figure(_distinct(able), own.items.difficulty, fit.information),
         table=_ability_table(fit, title),
+        extra={"explorer": f"{name}-explorer", "shade": Style(place=0).band},
     )
 
 
@@ -746,8 +756,9 @@ def _curves(name: str, fit: TaskIrt, title: str) -> Drawn:
         title="Do items behave as the model says? Curves of those that fit worst",
         about=f"{title}: ",
         sentence=f"Right answers against ability, fitted and observed in groups of at "
-        f"least {MIN_PER_BIN} checkpoints; {fits}.{alike} An item or a box chosen "
-        f"above is shown here in their place.{bins}",
+        f"least {MIN_PER_BIN} checkpoints; the band is where the curve may lie, point "
+        f"by point; {fits}.{alike} An item, a box or a range chosen above is shown "
+        f"here in their place.{bins}",
         figure=curves_figure(
             [_curve_title(fit, p) for p in chosen], curves, texts, fit.fit.ability
         ),
@@ -761,8 +772,14 @@ def _curve_title(fit: TaskIrt, place: int) -> str:
     outfit = float(fit.item_fit.outfit[place])
     words = f"item {fit.who.item_indexes[fit.columns[place]]}"
     if not math.isnan(p_value):
-        return f"{words}, p {_p_text(p_value)}"
-    return words if math.isnan(outfit) else f"{words}, outfit {text.ratio(outfit)}"
+        words += f", p {_p_text(p_value)}"
+    elif not math.isnan(outfit):
+        words += f", outfit {text.ratio(outfit)}"
+    return words if _has_band(fit, place) else f"{words}, no band"
+
+
+def _has_band(fit: TaskIrt, place: int) -> bool:
+    return not np.isnan(fit.fit.covariance[place]).any()
 
 
 def _bin_text(fit: TaskIrt, place: int, curve: ItemCurve, b: int) -> str:
@@ -813,6 +830,41 @@ def _bins_table(
     )
 
 
+def _fitted_table(fit: TaskIrt, title: str) -> Table:
+    lines = []
+    for place in worst_fit_first(fit)[:MAX_CURVES]:
+        curve = fit.curve(place)
+        for p in range(0, len(curve.ability), EVERY_ROW):
+            ends = float(curve.low[p]), float(curve.high[p])
+            lines.append(
+                Line(
+                    cells=(
+                        _count_cell(fit.who.item_indexes[fit.columns[place]]),
+                        _number(curve.ability, p, text.score, ""),
+                        _number(curve.probability, p, text.score, ""),
+                        Cell(text=text.between(*ends, text.score))
+                        if _has_band(fit, place)
+                        else Cell(
+                            text=text.UNDEFINED,
+                            reason="its parameters have no standard errors",
+                        ),
+                    ),
+                    task=fit.who.task,
+                )
+            )
+    level = f"{100 * fit.confidence_level:g} %"
+    return Table(
+        caption=f"{title}: fitted curves with their {level} band, items that fit worst",
+        headings=(
+            ("Item", True),
+            ("Ability", True),
+            ("P(right)", True),
+            ("Band", False),
+        ),
+        lines=tuple(lines),
+    )
+
+
 def _worst_curves(fit: TaskIrt) -> dict[str, Any]:
     """Return curves of as many items as the page keeps, for its script to draw."""
     chosen = worst_fit_first(fit)[:MAX_STORED_CURVES]
@@ -834,8 +886,9 @@ def _worst_curves(fit: TaskIrt) -> dict[str, Any]:
         ]
         items[str(fit.columns[place])] = {
             "title": escape(_curve_title(fit, place)),
-            "x": _drawable(curve.ability[::8]),
-            "y": _drawable(curve.probability[::8]),
+            "x": _drawable(curve.ability[::EVERY]),
+            "y": _drawable(curve.probability[::EVERY]),
+            "band": _drawable(outline(curve, EVERY)),
             "bins": _drawable(curve.bin_ability),
             "expected": _drawable(curve.bin_expected),
             "observed": codes,
