@@ -29,17 +29,15 @@ from harness.cli.options import (
     step_range,
 )
 from harness.cli.streams import (
+    asked_responses,
     nothing_paired,
-    nothing_stored,
     open_store,
     print_json,
+    show_rows,
 )
 from harness.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.report.sheets.sheet import Sheet
     from harness.stats.irt.fit import MethodName
     from harness.stats.irt.model import ModelName
     from harness.stats.ranks import RankMethod
@@ -121,7 +119,7 @@ def variance(
             chosen = "--task" if task else "--formulation" if formulation else None
             raise unlike[0][2] if unlike else nothing_paired(store, chosen)
         sheet = formulation_sheet(pairs, unlike)
-        _show("variance-by-formulation", pairs, [sheet], format_, json_)
+        show_rows("variance-by-formulation", pairs, [sheet], format_, json_)
         return
     rows = variance_table(
         tables,
@@ -132,12 +130,12 @@ def variance(
     )
     if by is By.step:
         points = by_step(rows, ddof=ddof, confidence_level=confidence)
-        _show("variance-by-step", points, [step_sheet(points)], format_, json_)
+        show_rows("variance-by-step", points, [step_sheet(points)], format_, json_)
     elif by is By.seed:
         seeds = by_seed(rows, rank_method=method)
-        _show("variance-by-seed", seeds, [seed_sheet(seeds)], format_, json_)
+        show_rows("variance-by-seed", seeds, [seed_sheet(seeds)], format_, json_)
     else:
-        _show("variance", rows, [variance_sheet(rows)], format_, json_)
+        show_rows("variance", rows, [variance_sheet(rows)], format_, json_)
 
 
 @app.command(rich_help_panel=ANALYSE, epilog="Example: evalvar snr results/quickstart")
@@ -186,7 +184,7 @@ def snr(
     if not rows:
         raise refused[0][1]
     chosen = best_tasks(rows, **options) if best else None
-    _show("snr", rows, [signal_sheet(rows, refused, chosen)], format_, json_)
+    show_rows("snr", rows, [signal_sheet(rows, refused, chosen)], format_, json_)
 
 
 @app.command(
@@ -226,7 +224,7 @@ def items(
     sheets = [item_sheet(rows, refused)]
     if len(rows) == 1:
         sheets.append(worst_items_sheet(rows[0], limit=limit))
-    _show("items", rows, sheets, format_, json_)
+    show_rows("items", rows, sheets, format_, json_)
 
 
 @app.command(
@@ -265,7 +263,7 @@ def irt(
     sheets = [irt_sheet(rows, refused)]
     if len(rows) == 1:
         sheets.append(ability_sheet(rows[0]))
-    _show("irt", rows, sheets, format_, json_)
+    show_rows("irt", rows, sheets, format_, json_)
 
 
 @subset_app.command(
@@ -324,7 +322,7 @@ def evaluate(
     )
     if not rows:
         raise refused[0][1]
-    _show("subset", rows, [subset_sheet(rows, refused)], format_, json_)
+    show_rows("subset", rows, [subset_sheet(rows, refused)], format_, json_)
 
 
 def _tables(
@@ -339,24 +337,7 @@ def _tables(
     """Return the tables of scores of a store that there must be."""
     from harness.stats.tables import score_tables
 
-    filters = {"model": model, "task": task, "formulation": formulation}
-    for name, value in filters.items():
-        if value == "":
-            raise InputError(
-                f"--{name} is empty; give a name, or leave it out",
-                code="nothing-stored",
-            )
-    stored = open_store(store)
-    # Of all tasks: which weights of a checkpoint count is not for one to say.
-    responses = stored.responses(model=model)
-    asked = responses
-    for name in ("task", "formulation"):
-        if filters[name] is not None:
-            asked = asked[asked[name] == filters[name]]
-    if asked.empty:
-        column = "task" if task and not responses.empty else "model"
-        known = stored.trials()[column].unique().to_pylist()
-        raise nothing_stored(store, *filters.values(), known=sorted(known))
+    responses = asked_responses(store, model, task, formulation)
     return score_tables(
         responses,
         task=task,
@@ -389,24 +370,3 @@ def _people(
             code="nothing-stored",
         )
     return people
-
-
-def _show(
-    verb: str,
-    rows: Sequence[Any],
-    sheets: Sequence[Sheet],
-    format_: TableFormat,
-    json_: bool,
-) -> None:
-    """Print the result of a verb as it was asked for."""
-    from harness.report.sheets.sheet import markup, show
-
-    if json_ or format_ is TableFormat.json:
-        print_json(f"evalvar.{verb}/1", {"rows": [row.to_dict() for row in rows]})
-    elif format_ is TableFormat.csv:
-        print(markup(sheets[0], "csv"), end="")
-    elif format_ is TableFormat.md:
-        print("\n".join(markup(sheet, "md") for sheet in sheets), end="")
-    else:
-        for sheet in sheets:
-            show(sheet)

@@ -10,9 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cli.options import TableFormat
 from harness.errors import InputError, RunError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.report.sheets.sheet import Sheet
     from harness.store import Store
 
 
@@ -21,6 +25,33 @@ def open_store(store: str) -> Store:
     from harness.store import Store
 
     return Store(store)
+
+
+def asked_responses(
+    store: str, model: str | None, task: str | None, formulation: str | None
+) -> pd.DataFrame:
+    """Return the responses of a model, among which there must be those asked for.
+
+    Of all tasks: which weights of a checkpoint count is not for one to say.
+    """
+    filters = {"model": model, "task": task, "formulation": formulation}
+    for name, value in filters.items():
+        if value == "":
+            raise InputError(
+                f"--{name} is empty; give a name, or leave it out",
+                code="nothing-stored",
+            )
+    stored = open_store(store)
+    responses = stored.responses(model=model)
+    asked = responses
+    for name in ("task", "formulation"):
+        if filters[name] is not None:
+            asked = asked[asked[name] == filters[name]]
+    if asked.empty:
+        column = "task" if task and not responses.empty else "model"
+        known = stored.trials()[column].unique().to_pylist()
+        raise nothing_stored(store, *filters.values(), known=sorted(known))
+    return responses
 
 
 def nothing_stored(
@@ -90,3 +121,24 @@ def say(words: str) -> None:
     from harness.terminal import one_line
 
     print(one_line(words), file=sys.stderr)
+
+
+def show_rows(
+    verb: str,
+    rows: Sequence[Any],
+    sheets: Sequence[Sheet],
+    format_: TableFormat,
+    json_: bool,
+) -> None:
+    """Print the result of a verb as it was asked for."""
+    from harness.report.sheets.sheet import markup, show
+
+    if json_ or format_ is TableFormat.json:
+        print_json(f"evalvar.{verb}/1", {"rows": [row.to_dict() for row in rows]})
+    elif format_ is TableFormat.csv:
+        print(markup(sheets[0], "csv"), end="")
+    elif format_ is TableFormat.md:
+        print("\n".join(markup(sheet, "md") for sheet in sheets), end="")
+    else:
+        for sheet in sheets:
+            show(sheet)
