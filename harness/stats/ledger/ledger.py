@@ -37,9 +37,6 @@ MANY_ITEMS = 20
 """From so many items on, intervals of their components are over them; below, effects
 are taken as normal."""
 
-ORDER = 2
-"""Interactions of more facets go into the residual, where there is no balance."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
@@ -272,8 +269,8 @@ def variance_ledger(
         Facets whose numbers start anew in each level of others. Where numbers are
         unique, nesting shows by itself.
     order : int, optional
-        Interactions of more facets are left in the residual; all are effects with
-        balance, and those of 2 without it, if not given.
+        Interactions of more facets are left in the residual. If not given, all are
+        effects that the answers tell apart, which with balance is all.
     confidence_level : float
         Above 0 and below 1.
 
@@ -308,18 +305,17 @@ def variance_ledger(
     closed = found.closed()[1:]
     is_repeated = found.size(found.everything) < found.n
     candidates = tuple(e for e in closed if is_repeated or e != found.everything)
-    ranks = {e: _rank(found, e) for e in closed}
+    ranks = {e: _rank(found, e) for e in candidates}
+    top = max(ranks.values(), default=1)
     balanced = is_balanced(found)
-    top = max(ranks.values(), default=0)
-    if order is None:
-        order = top if balanced else ORDER
-    kept = tuple(e for e in candidates if ranks[e] <= order)
-    if len(kept) == len(candidates):
-        order = top
     item = found.names.index(ITEM) if ITEM in found.names else None
     if item is not None and found.n_levels[item] < MANY_ITEMS:
         item = None
-    parts = squares(found, kept, item=item, balanced=balanced)
+    for limit in range(top, 0, -1) if order is None else [min(order, top)]:
+        kept = tuple(e for e in candidates if ranks[e] <= limit)
+        parts = squares(found, kept, item=item, balanced=balanced)
+        if (parts.df > 0).all() and not np.isnan(parts.components).any():
+            break
     maker = _Maker(
         design=found,
         squares=parts,
@@ -339,7 +335,7 @@ def variance_ledger(
         counts=counts,
         n=found.n,
         method=maker.method,
-        order=order,
+        order=limit,
         confidence_level=confidence_level,
         cautions=maker.cautions(),
     )
@@ -475,10 +471,9 @@ class _Maker:
             method=self.method,
         )
         weights = found.weights[row]
-        scale = np.abs(weights).max()
-        used = np.abs(weights) > SAME * scale
+        used = np.abs(weights) > SAME * np.abs(weights).max()
         squares, df = found.mean_squares[used], found.df[used]
-        if not (df > 0).all() or not (squares > SAME * self.size**2).all():
+        if not used.any() or not (squares > SAME * self.size**2).all():
             text = (
                 "mean squares that are 0, or that answers so incomplete do not make, "
                 "give no interval; more of its levels, or fuller cells, would"

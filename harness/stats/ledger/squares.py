@@ -27,8 +27,8 @@ class Squares:
         Squared score units, not cut off at 0; ``nan`` where the answers do not tell
         one from others.
     mean_squares, df : ndarray, shape (n_effects + 1,)
-        Sums of squares over degrees of freedom, which without balance are what they
-        would be with it.
+        Sums of squares over degrees of freedom. Without balance both are what they
+        would be with it, as these components make them.
     weights : ndarray, shape (n_effects + 1, n_effects + 1)
         ``components = weights @ mean_squares``.
     parts : ndarray, shape (n_effects + 1, n_items), or None
@@ -86,7 +86,7 @@ def squares(
     McCulloch, *Variance Components*, 1992, section 5.3.
     """
     sets = (0, *effects)
-    held = np.array([[_held(design, e, f, balanced) for f in effects] for e in sets])
+    held = np.array([_held(design, e, effects, balanced) for e in sets])
     sizes = np.array([*(design.size(e) for e in sets), design.n], dtype=float)
     held = np.column_stack([np.vstack([held, np.full(len(effects), design.n)]), sizes])
     sums = np.array(
@@ -97,20 +97,28 @@ def squares(
     components = inverse @ sums
 
     differences = _differences(sets)
-    df = differences @ sizes
-    mean_squares = (differences[1:, 1:] @ sums) / np.where(df[1:] > 0, df[1:], np.nan)
-    weights = inverse @ np.linalg.inv(differences[1:, 1:]) * df[1:]
+    df = (differences @ sizes)[1:]
+    squares_hold = differences[1:, 1:] @ equations
+    # Without balance effects leak into each other's squares. What they would hold if
+    # not keeps the degrees of freedom of each with it.
+    expected = (
+        squares_hold * _is_inside(effects) / np.where(df > 0, df, np.nan)[:, None]
+    )
+    weights = (
+        np.linalg.inv(expected) if (df > 0).all() else np.full_like(inverse, np.nan)
+    )
     parts = None
     if item is not None:
-        by_item = _by_item(design, effects, item)
-        expected = _held_by_item(design, effects, item, held, components, balanced)
+        by_item = _by_item(design, effects, item) - _held_by_item(
+            design, effects, item, held, components, balanced
+        )
         n_items = design.n_levels[item]
-        parts = components[:, None] + n_items * inverse @ (by_item - expected)
+        parts = components[:, None] + n_items * inverse @ by_item
     return Squares(
         effects=effects,
         components=np.where(is_known, components, np.nan),
-        mean_squares=mean_squares,
-        df=df[1:],
+        mean_squares=expected @ components,
+        df=df,
         weights=weights,
         parts=parts,
     )
@@ -121,15 +129,27 @@ def _squares_of(design: Design, facets: int) -> Floats:
     return np.asarray(cells.sums**2 / cells.counts)
 
 
-def _held(design: Design, e: int, f: int, balanced: bool) -> float:
-    """Return how often the sum of squares of `e` holds component `f`."""
-    if balanced:
-        return design.n * design.size(e) / design.size(e | f)
-    return float(_held_by_group(design, e, f).sum())
+def _held(design: Design, e: int, effects: tuple[int, ...], balanced: bool) -> Floats:
+    """Return how often the sum of squares of `e` holds each component."""
+    held = np.zeros(len(effects))
+    for union, columns in _unions(e, effects).items():
+        held[columns] = (
+            design.n * design.size(e) / design.size(union)
+            if balanced
+            else _held_by_group(design, e, union).sum()
+        )
+    return held
 
 
-def _held_by_group(design: Design, e: int, f: int) -> Floats:
-    union = e | f
+def _unions(e: int, effects: tuple[int, ...]) -> dict[int, list[int]]:
+    """Return the sets that effects make with `e`, and which of them do."""
+    unions: dict[int, list[int]] = {}
+    for column, f in enumerate(effects):
+        unions.setdefault(e | f, []).append(column)
+    return unions
+
+
+def _held_by_group(design: Design, e: int, union: int) -> Floats:
     groups = design.cells[e].counts
     if design.size(union) == len(groups):
         return groups
@@ -158,6 +178,12 @@ def _differences(sets: tuple[int, ...]) -> Floats:
                 matrix[i] -= matrix[j]
     matrix[-1] -= matrix[:-1].sum(0)
     return matrix
+
+
+def _is_inside(effects: tuple[int, ...]) -> Floats:
+    """Return 1 where the levels of a row's effect hold whole levels of a column's."""
+    rows = [[float(e & ~f == 0) for f in effects] + [1.0] for e in effects]
+    return np.array([*rows, [0.0] * len(effects) + [1.0]])
 
 
 def _by_item(design: Design, effects: tuple[int, ...], item: int) -> Floats:
@@ -194,13 +220,12 @@ def _held_by_item(
     expected = np.outer((held[1:] - held[0]) @ components, share)
     if balanced:
         return expected
-    mean = np.outer(np.ones(len(held) - 1), held[0] @ components * share)
+    mean = held[0] @ components * share
     for row, e in enumerate(effects):
         if e & mine:
+            values = np.full(design.size(e), components[-1])
+            for union, columns in _unions(e, effects).items():
+                values += components[columns].sum() * _held_by_group(design, e, union)
             level = level_of(design, e, item)
-            values = components[-1] + sum(
-                component * _held_by_group(design, e, f)
-                for f, component in zip(effects, components, strict=False)
-            )
-            expected[row] = np.bincount(level, values, n_items) - mean[row]
+            expected[row] = np.bincount(level, values, n_items) - mean
     return expected

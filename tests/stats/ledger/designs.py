@@ -32,3 +32,18 @@ def normal_scores(rng, codes, components):
 def some(codes, rows):
     """Return the levels of some answers."""
     return {name: values[rows] for name, values in codes.items()}
+
+
+def binary_scores(rng, codes, components, mean=0.5):
+    """Return answers of 0 and 1, right with a chance that is a sum of uniform effects.
+
+    Components are those of the chances; that of the residual follows.
+    """
+    chance = np.full(len(next(iter(codes.values()))), mean)
+    for facets, variance in components.items():
+        if facets:
+            levels = np.column_stack([codes[f] for f in facets])
+            _, group = np.unique(levels, axis=0, return_inverse=True)
+            drawn = 2 * rng.random(group.max() + 1) - 1
+            chance += np.sqrt(3 * variance) * drawn[group]
+    return (rng.random(len(chance)) < chance).astype(float)
