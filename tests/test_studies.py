@@ -56,6 +56,7 @@ def words(text):
         "evalperf",
         "lsat",
         "formulation",
+        "templates",
     ],
 )
 def test_a_study_made_anew_is_the_committed_page(name):
@@ -250,3 +251,58 @@ def test_by_letter_the_zoo_stays_at_chance_and_by_text_it_learns():
         )
         assert found.cloze.seed_sd.value > found.choice.seed_sd.value
         assert np.isnan(found.crossing.value)
+
+
+@pytest.fixture(scope="module")
+def paraphrased():
+    module = study("templates")
+    frame = module.read()
+    return module, frame, module.cells(frame)
+
+
+def test_paraphrases_spread_as_far_as_is_known(paraphrased):
+    _, _, found = paraphrased
+    sds = [cell.means.std(ddof=1) for cell in found]
+    ranges = [cell.spread.spread.value for cell in found]
+
+    assert len(found) == 325
+    assert np.mean(sds) == pytest.approx(0.10, abs=5e-3)
+    assert np.mean(ranges) == pytest.approx(0.45, abs=5e-3)
+
+
+def test_accuracies_come_in_the_steps_of_their_answers(paraphrased):
+    module, frame, _ = paraphrased
+    for task, part in frame.groupby("task"):
+        steps = part["acc"] * module.n_answers(task)
+        assert np.abs(steps - steps.round()).max() < 1e-9
+
+
+def test_paraphrases_that_hardly_differ_have_no_corrected_sd(paraphrased):
+    _, _, found = paraphrased
+    undefined = [cell for cell in found if np.isnan(cell.spread.corrected_sd.value)]
+    others = [cell for cell in found if not np.isnan(cell.spread.corrected_sd.value)]
+
+    assert len(undefined) == 68
+    assert max(cell.means.std() for cell in undefined) < 0.05
+    assert all(
+        cell.spread.corrected_spread.value < cell.spread.spread.value for cell in others
+    )
+
+
+def test_paraphrases_turn_the_order_of_models_beyond_chance(paraphrased):
+    module, frame, _ = paraphrased
+    orders = module.orders(frame).values()
+    seen = np.array([o.reversal.value for o in orders])
+    chance = np.array([o.reversal_by_chance for o in orders])
+
+    assert len(seen) == 25
+    assert (seen < chance).sum() == 3
+    assert seen.mean() > 1.5 * chance.mean()
+
+
+def test_simulated_answers_keep_the_published_accuracies(paraphrased):
+    module, _, _ = paraphrased
+    means = np.linspace(0.02, 0.98, 20)
+    scores = module.grid(means, 4_000, np.random.default_rng(1))
+
+    assert scores.mean(1) == pytest.approx(means, abs=0.03)

@@ -142,7 +142,7 @@ def reliable_number(
     deviation = np.quantile(np.abs(sums), 1 - delta / 2, axis=0) / np.arange(1, n + 1)
     for k in range(1, n):
         if k <= 2 or math.comb(n, k) <= n_subsets:
-            some = np.array(list(combinations(range(n), k)))
+            some = _subsets(n, k)
             means_of_all = apart[some].mean(1)
             deviation[k - 1] = np.quantile(np.abs(means_of_all), 1 - delta / 2)
     deviation[-1] = 0
@@ -168,3 +168,10 @@ def reliable_number(
         n_subsets=n_subsets,
         cautions=tuple(cautions),
     )
+
+
+def _subsets(n: int, k: int) -> npt.NDArray[np.intp]:
+    """Return all subsets of k of n numbers, one a row."""
+    if k == 2:
+        return np.column_stack(np.triu_indices(n, 1))
+    return np.array(list(combinations(range(n), k)), dtype=np.intp)
