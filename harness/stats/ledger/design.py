@@ -86,11 +86,14 @@ class Design:
         return tuple(sorted(found, key=lambda facets: (facets.bit_count(), facets)))
 
     def outer(self, facets: int) -> int:
-        """Return those of a closed set that the others of it determine."""
+        """Return those of a closed set that another of it is nested in."""
         return sum(
             1 << f
-            for f in range(len(self.names))
-            if facets >> f & 1 and self.size(facets & ~(1 << f)) == self.size(facets)
+            for f in members(facets)
+            if any(
+                g != f and self.size(1 << f | 1 << g) == self.size(1 << g)
+                for g in members(facets)
+            )
         )
 
     def index(self, within: int, facets: int) -> Codes:

@@ -304,18 +304,23 @@ def variance_ledger(
     )
     closed = found.closed()[1:]
     is_repeated = found.size(found.everything) < found.n
-    candidates = tuple(e for e in closed if is_repeated or e != found.everything)
-    ranks = {e: _rank(found, e) for e in candidates}
-    top = max(ranks.values(), default=1)
+    ranks = {e: _rank(found, e) for e in closed}
+    candidates = [e for e in closed if is_repeated or e != found.everything]
     balanced = is_balanced(found)
     item = found.names.index(ITEM) if ITEM in found.names else None
     if item is not None and found.n_levels[item] < MANY_ITEMS:
         item = None
-    for limit in range(top, 0, -1) if order is None else [min(order, top)]:
+    top = max((ranks[e] for e in candidates), default=1)
+
+    def fit(limit: int) -> Squares:
         kept = tuple(e for e in candidates if ranks[e] <= limit)
-        parts = squares(found, kept, item=item, balanced=balanced)
-        if (parts.df > 0).all() and not np.isnan(parts.components).any():
-            break
+        return squares(found, kept, item=item, balanced=balanced)
+
+    limits = range(top, 0, -1) if order is None else [min(order, top)]
+    parts = next(filter(_is_settled, map(fit, limits)), None) or fit(limits[-1])
+    kept = parts.effects
+    # Its own effect, repeats or none, unless interactions are pooled with it.
+    whole = closed[-1:] if len(kept) == len(candidates) else ()
     maker = _Maker(
         design=found,
         squares=parts,
@@ -335,7 +340,7 @@ def variance_ledger(
         counts=counts,
         n=found.n,
         method=maker.method,
-        order=limit,
+        order=max((ranks[e] for e in (*kept, *whole)), default=0),
         confidence_level=confidence_level,
         cautions=maker.cautions(),
     )
@@ -522,6 +527,11 @@ def _check(
     if is_known.all():
         return scores, given
     return scores[is_known], {name: v[is_known] for name, v in given.items()}
+
+
+def _is_settled(squares: Squares) -> bool:
+    """Return whether the answers tell all effects apart, and their errors."""
+    return bool(np.isfinite([squares.components, *squares.weights]).all())
 
 
 def _rank(design: Design, facets: int) -> int:

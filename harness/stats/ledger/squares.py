@@ -30,7 +30,7 @@ class Squares:
         Sums of squares over degrees of freedom. Without balance both are what they
         would be with it, as these components make them.
     weights : ndarray, shape (n_effects + 1, n_effects + 1)
-        ``components = weights @ mean_squares``.
+        ``components = weights @ mean_squares``; ``nan`` where answers are too few.
     parts : ndarray, shape (n_effects + 1, n_items), or None
         What each item adds: means over items are components. Meant for effects that
         items are part of.
@@ -104,9 +104,9 @@ def squares(
     expected = (
         squares_hold * _is_inside(effects) / np.where(df > 0, df, np.nan)[:, None]
     )
-    weights = (
-        np.linalg.inv(expected) if (df > 0).all() else np.full_like(inverse, np.nan)
-    )
+    weights = np.full_like(inverse, np.nan)
+    if (np.diag(expected) > 0).all():
+        weights = np.linalg.inv(expected)
     parts = None
     if item is not None:
         by_item = _by_item(design, effects, item) - _held_by_item(

@@ -131,6 +131,19 @@ def test_sums_over_groups_are_sums_over_pairs_of_answers(item):
         assert found.parts.mean(1) == pytest.approx(theirs, abs=1e-12)
 
 
+def test_few_answers_of_many_levels_are_summed_alike():
+    rng = np.random.default_rng(16)
+    codes = {name: rng.integers(0, 40, 90) for name in "abc"}
+    scores = rng.random(90)
+    grouped = design(scores, codes, {})
+    effects = (1, 2, 4, 3)
+    found = squares(grouped, effects, item=0, balanced=False)
+    theirs = dense(scores, codes, [grouped.names_of(e) for e in effects])
+
+    assert found.components == pytest.approx(theirs, abs=1e-12)
+    assert found.parts.mean(1) == pytest.approx(theirs, abs=1e-12)
+
+
 def test_parts_of_items_are_mean_squares_of_each():
     """With balance, by a loop: what each item adds to its component and residual."""
     scores = np.random.default_rng(15).random((4, 25))
