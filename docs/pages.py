@@ -102,6 +102,7 @@ PARTS = {
     "FolderCheckpoint": "checkpoints: one folder",
     "PatternCheckpoints": "checkpoints: a pattern",
     "HubCheckpoints": "checkpoints: a hub",
+    "ApiModel": "checkpoints: a server",
     "TaskEntry": "tasks",
     "TemplateEntry": "templates",
     "Resources": "resources",

@@ -1,8 +1,9 @@
-"""Where are the checkpoints? Folders, patterns and hub revisions → [Checkpoint].
+"""Where are the checkpoints? Folders, patterns, hub revisions, servers → [Checkpoint].
 
 A checkpoint is known by the content of its files, so that a renamed folder is the
 same one and a folder with other weights in it is not. The files of a hub revision
-count the same whether they lie in the local cache or are still on the hub.
+count the same whether they lie in the local cache or are still on the hub. What a
+server holds nobody can see: there the name counts, and the version that a suite gives.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from harness.errors import CheckpointError
-from harness.records import Checkpoint, digest
+from harness.records import Checkpoint, Server, digest
 from harness.suite import (
+    ApiModel,
     FolderCheckpoint,
     HubCheckpoints,
     PatternCheckpoints,
@@ -81,6 +83,8 @@ def find_checkpoints(suite: Suite, base: Path, zoo: Path | None) -> list[Checkpo
             found.append(_from_folder_entry(entry, base, zoo))
         elif isinstance(entry, PatternCheckpoints):
             found.extend(_from_pattern(entry, base, zoo))
+        elif isinstance(entry, ApiModel):
+            found.append(_from_api(entry, base, zoo))
         else:
             found.extend(_from_hub(entry))
     seen: dict[tuple[str, int | None, int | None], Checkpoint] = {}
@@ -129,6 +133,38 @@ def _from_folder_entry(
         step=entry.step,
         gguf_file=entry.gguf_file,
         tokenizer=tokenizer,
+    )
+
+
+def _from_api(entry: ApiModel, base: Path, zoo: Path | None) -> Checkpoint:
+    """Return what a server calls a model; where it listens today is no identity."""
+    tokenizer = resolve_path(entry.tokenizer, base, zoo) if entry.tokenizer else None
+    tokens = _tokenizer_files(tokenizer) if tokenizer else []
+    if tokenizer and not tokens:
+        raise CheckpointError(
+            f"{tokenizer}: there is no tokenizer ({TOKENIZER[0]}) for {entry.model} at "
+            f"{entry.api}; correct tokenizer: in the suite",
+            code="tokenizer-missing",
+        )
+    name = entry.served_name or entry.model
+    return Checkpoint(
+        model=entry.model,
+        train_seed=entry.train_seed,
+        step=entry.step,
+        weights_digest=digest(["api", name, entry.version, entry.chat]),
+        tokenizer_digest=_digest_files(tokens) if tokens else "",
+        location=entry.api,
+        source=entry.api,
+        tokenizer=str(tokenizer.absolute()) if tokenizer else None,
+        has_chat_template=_has_chat_template(tokens),
+        server=Server(
+            model=name,
+            chat=entry.chat,
+            concurrent=entry.concurrent,
+            timeout=entry.timeout,
+            max_tries=entry.max_tries,
+            key_env=entry.key_env,
+        ),
     )
 
 
@@ -300,6 +336,7 @@ def _from_folder(
         gguf_file=gguf_file,
         tokenizer=str(tokenizer.absolute()) if tokenizer else None,
         revision=revision,
+        has_chat_template=_has_chat_template(tokens or weights),
     )
 
 
@@ -371,6 +408,25 @@ def _has_vocabulary(files: Iterable[Path]) -> bool:
 
 
 _VOCABULARIES = {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"}
+
+GGUF_HEADER_BYTES = 64 * 2**20
+"""In the beginning of a GGUF file, before its weights, is what it says of itself."""
+
+
+def _has_chat_template(files: Iterable[Path]) -> bool:
+    """Return whether a tokenizer's files, or the GGUF file that it is in, have one."""
+    for file in files:
+        if file.name == "chat_template.jinja":
+            return True
+        if file.name == "tokenizer_config.json":
+            settings = json.loads(file.read_bytes())
+            if isinstance(settings, dict) and settings.get("chat_template"):
+                return True
+        if file.suffix == ".gguf":
+            with file.open("rb") as opened:
+                if b"tokenizer.chat_template" in opened.read(GGUF_HEADER_BYTES):
+                    return True
+    return False
 
 
 def _digest_files(files: Iterable[Path]) -> str:
@@ -528,6 +584,7 @@ def _remote(
         location=f"{HUB_SCHEME}{repository}@{info.sha}",
         source=f"{HUB_SCHEME}{repository}@{info.sha}",
         revision=f"{repository}@{info.sha}",
+        has_chat_template=_has_chat_template(tokens),
     )
 
 

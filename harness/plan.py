@@ -20,7 +20,6 @@ from harness.records import (
 from harness.streams import choose_items
 from harness.suite import Suite, TaskEntry, resolve_path
 
-
 Block = tuple[Sequence[int], Sequence[int]]
 """Items, and the numbers of the answers that there are to each of them."""
 
@@ -141,8 +140,15 @@ def n_answers(trial: Trial) -> int:
 
 def n_requests(trial: Trial) -> int:
     """Return how many model requests a trial makes, from its share of the items."""
-    share = trial.info.n_requests * trial.n_items / max(trial.info.n_items, 1)
-    return round(share * trial.repeats)
+    info = trial.info
+    if info.writes:
+        # The reference is scored once, however often the item is answered.
+        references = info.n_requests - info.n_items
+        asked = info.n_items * trial.repeats
+        asked += references if trial.checkpoint.gives_likelihoods else 0
+    else:
+        asked = info.n_requests * trial.repeats
+    return round(asked * trial.n_items / max(info.n_items, 1))
 
 
 def make_plan(
@@ -181,21 +187,30 @@ def make_plan(
     Notes
     -----
     Cautions: ``seed-without-effect``, ``repeats-without-effect``,
-    ``identical-weights``.
+    ``identical-weights``, ``weights-unknown``.
     """
     checkpoints = find_checkpoints(suite, base, zoo)
     paths = tuple(str(resolve_path(p, base, zoo).absolute()) for p in suite.task_paths)
+    put = {
+        c: tuple(template.on(c) for template in suite.records()) for c in checkpoints
+    }
+    templates = tuple(dict.fromkeys(t for some in put.values() for t in some))
     asked = [
         (entry, _request(suite, entry, template, paths))
         for entry in suite.tasks
-        for template in suite.records()
+        for template in templates
     ]
     infos = backend.describe([request for _, request in asked])
     resources = suite.resources
-    cautions = _same_weights(checkpoints)
+    cautions = [*_same_weights(checkpoints), *_unknown_weights(checkpoints)]
     trials: list[Trial] = []
     for checkpoint in checkpoints:
+        _refuse_missing_templates(checkpoint, put[checkpoint])
+        served = checkpoint.server is not None
         for (entry, request), info in zip(asked, infos, strict=True):
+            if request.template not in put[checkpoint]:
+                continue
+            _refuse_likelihoods(checkpoint, info)
             repeats = entry.repeats or suite.repeats or info.repeats
             fewshot_seeds, sample_seeds = suite.fewshot_seeds, suite.sample_seeds
             trials.extend(
@@ -207,8 +222,8 @@ def make_plan(
                     fewshot_seed=fewshot_seed,
                     sample_seed=sample_seed,
                     repeats=repeats if info.sampled else 1,
-                    dtype=resources.dtype,
-                    batch_size=resources.batch_size,
+                    dtype="unknown" if served else resources.dtype,
+                    batch_size=1 if served else resources.batch_size,
                     max_length=resources.max_length,
                     entropy=suite.entropy,
                     backend=backend.name,
@@ -326,6 +341,51 @@ def _same_weights(checkpoints: list[Checkpoint]) -> list[Caution]:
         for same in owners.values()
         if len(same) > 1
     ]
+
+
+def _unknown_weights(checkpoints: list[Checkpoint]) -> list[Caution]:
+    served = [str(c) for c in checkpoints if c.server is not None]
+    if not served:
+        return []
+    text = (
+        f"the weights of {', '.join(served[:3])}{' and more' * (len(served) > 3)} are "
+        "whatever the server holds under that name: give another version: in the suite "
+        "when they change, or answers of both are taken for those of one model"
+    )
+    return [Caution("weights-unknown", text)]
+
+
+def _refuse_missing_templates(
+    checkpoint: Checkpoint, templates: tuple[Template, ...]
+) -> None:
+    if checkpoint.has_chat_template or (checkpoint.server and checkpoint.server.chat):
+        return
+    for template in templates:
+        if template.apply_chat_template:
+            raise SuiteError(
+                f"template {template.name!r} asks for the chat template of "
+                f"{checkpoint}, whose tokenizer has none; apply_chat_template: auto "
+                "applies it where there is one",
+                code="chat-template-missing",
+            )
+
+
+def _refuse_likelihoods(checkpoint: Checkpoint, info: TaskInfo) -> None:
+    if checkpoint.gives_likelihoods or info.writes:
+        return
+    chat = checkpoint.server is not None and checkpoint.server.chat
+    raise SuiteError(
+        f"{info.task} compares log-likelihoods, and {checkpoint} at "
+        f"{checkpoint.location} is asked for "
+        + (
+            "chat completions, which have none; take tasks that generate text, or "
+            "chat: false with a tokenizer:"
+            if chat
+            else "text only; name its tokenizer: to have them, or take tasks that "
+            "generate text"
+        ),
+        code="no-likelihoods",
+    )
 
 
 def _refuse_duplicates(trials: list[Trial]) -> None:

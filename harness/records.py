@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Formulation = Literal["", "choice", "cloze"]
@@ -37,6 +37,29 @@ class Caution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """How a model behind an OpenAI-compatible server is asked."""
+
+    model: str
+    """The name that the server knows it by."""
+
+    chat: bool
+    """Whether prompts go as messages, which the server's own template puts."""
+
+    concurrent: int
+    """Requests under way at once."""
+
+    timeout: float
+    """Seconds after which a request counts as failed."""
+
+    max_tries: int
+    """How often one request is tried."""
+
+    key_env: str | None
+    """Environment variable that holds the key; the key itself is nowhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """Weights at one point of one training run: a respondent in test theory."""
 
@@ -50,10 +73,11 @@ class Checkpoint:
     """Optimizer steps taken, not tokens."""
 
     weights_digest: str
-    """Digest of the weight files' content."""
+    """Digest of the weight files' content; behind a server, of what it is called."""
 
     tokenizer_digest: str
-    """Digest of the tokenizer's files; checkpoints that share it share tokens."""
+    """Digest of the tokenizer's files; checkpoints that share it share tokens. Empty
+    where only a server has it."""
 
     location: str = field(compare=False)
     """Folder of the weights, or their hub address: where, not what."""
@@ -69,6 +93,17 @@ class Checkpoint:
 
     revision: str | None = field(default=None, compare=False)
     """Commit of the hub snapshot that `location` holds; no part of identity."""
+
+    has_chat_template: bool = field(default=False, compare=False)
+    """Whether its tokenizer has a chat template; that is in its digest already."""
+
+    server: Server | None = field(default=None, compare=False)
+    """Set where `location` is the address of a server, which holds the weights."""
+
+    @property
+    def gives_likelihoods(self) -> bool:
+        """Whether a given text can be scored, rather than text be generated only."""
+        return self.server is None or bool(self.tokenizer)
 
     def __str__(self) -> str:
         parts = [self.model]
@@ -101,8 +136,17 @@ class Template:
     target_delimiter: str | None = None
     """What stands between question and answer, instead of the task's own."""
 
-    apply_chat_template: bool = False
-    """Whether the tokenizer's chat template wraps the prompt."""
+    apply_chat_template: bool | Literal["auto"] = False
+    """Whether the tokenizer's chat template wraps the prompt. A trial has no more
+    ``auto``: its template says what is done with its checkpoint."""
+
+    def on(self, checkpoint: Checkpoint) -> Template:
+        """Return the template as it is put to `checkpoint`, without ``auto``."""
+        if checkpoint.server is not None and checkpoint.server.chat:
+            return replace(self, apply_chat_template=True)  # there is no other way
+        if self.apply_chat_template == "auto":
+            return replace(self, apply_chat_template=checkpoint.has_chat_template)
+        return self
 
     @property
     def digest(self) -> str:
@@ -141,6 +185,11 @@ class TaskInfo:
     n_requests: int
     """Requests that all of its items make: one per choice, reference, answer."""
 
+    @property
+    def writes(self) -> bool:
+        """Whether the model writes its answers, rather than scores given ones."""
+        return self.output_type == "generate_until"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
@@ -176,6 +225,8 @@ class Trial:
     sample_seed: int
     repeats: int
     dtype: str
+    """Number format of the weights; ``unknown`` behind a server."""
+
     batch_size: int
     max_length: int | None
     entropy: int
@@ -218,8 +269,19 @@ class Trial:
                 "max_length": self.max_length,
                 "entropy": self.entropy if info.sampled else None,
                 "backend": self.backend,
+                # Text was once drawn batch by batch.
+                **({"drawn_by": "item and repeat"} if info.sampled else {}),
             }
         )
+
+    @property
+    def draws_id(self) -> str:
+        """Names what is drawn at random, with the item and the number of the answer.
+
+        The same for trials that ask other items, or for more answers: what is drawn
+        for one answer does not depend on which others are asked with it.
+        """
+        return replace(self, items=None, first_repeat=0, repeats=1).trial_id
 
     @property
     def n_items(self) -> int:

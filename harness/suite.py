@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -131,10 +132,76 @@ class HubCheckpoints(Section):
     step: list[Step] | None = Field(None, min_length=1, description="Values of {step}.")
 
 
+def _bare_address(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        is_one = (
+            parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        )
+    except ValueError:  # no port is a word, and none above 65535
+        is_one = False
+    if not is_one:
+        raise ValueError("an api is an address such as http://127.0.0.1:8000/v1")
+    parts = urlsplit(address)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(
+            "an api's address is stored with its answers, so nothing secret may be in "
+            "it; name the environment variable that holds the key with key_env:"
+        )
+    return address.rstrip("/")
+
+
+class ApiModel(Section):
+    """A model behind an OpenAI-compatible server."""
+
+    api: Annotated[Location, AfterValidator(_bare_address)] = Field(
+        description="Base address, such as http://127.0.0.1:8000/v1."
+    )
+    model: Name = Field(description="Family and size, such as pythia-160m.")
+    train_seed: TrainSeed | None = Field(None, description="Seed of its training run.")
+    step: Step | None = Field(None, description="Optimizer steps taken.")
+    served_name: Name | None = Field(
+        None, description="The name that the server knows; that of model: if absent."
+    )
+    version: Name | None = Field(
+        None,
+        description="Stands for the weights, which nobody can see: another version is "
+        "another checkpoint.",
+    )
+    chat: bool = Field(
+        False,
+        description="Chat completions: the server's own template puts every prompt. "
+        "Completions otherwise.",
+    )
+    tokenizer: Location | None = Field(
+        None,
+        description="Folder of its tokenizer, which log-likelihoods need; prompts are "
+        "then sent as tokens.",
+    )
+    concurrent: Positive = Field(8, description="Requests under way at once.")
+    key_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = (
+        Field(None, description="Environment variable that holds the key.")
+    )
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        120, description="Seconds after which a request counts as failed."
+    )
+    max_tries: Positive = Field(4, description="How often one request is tried.")
+
+    @model_validator(mode="after")
+    def _chat_has_no_tokens(self) -> ApiModel:
+        if self.chat and self.tokenizer:
+            raise ValueError(
+                "chat: true has no use for tokenizer:, since messages go as text and "
+                "have no log-likelihood; leave out one of the two"
+            )
+        return self
+
+
 _CHECKPOINTS: dict[str, type[Section]] = {
     "folder": FolderCheckpoint,
     "pattern": PatternCheckpoints,
     "hub": HubCheckpoints,
+    "api": ApiModel,
 }
 """The kinds of checkpoint entry, by the key that each must have."""
 
@@ -152,11 +219,13 @@ def _kind_of(entry: Any) -> str | None:
 CheckpointEntry = Annotated[
     Annotated[FolderCheckpoint, Tag("folder")]
     | Annotated[PatternCheckpoints, Tag("pattern")]
-    | Annotated[HubCheckpoints, Tag("hub")],
+    | Annotated[HubCheckpoints, Tag("hub")]
+    | Annotated[ApiModel, Tag("api")],
     Discriminator(
         _kind_of,
         custom_error_type="checkpoint_kind",
-        custom_error_message="a checkpoint has exactly one of folder, pattern and hub",
+        custom_error_message="a checkpoint has exactly one of folder, pattern, hub and "
+        "api",
     ),
 ]
 
@@ -198,8 +267,10 @@ class TemplateEntry(Section):
     target_delimiter: str | None = Field(
         None, description="What stands between question and answer."
     )
-    apply_chat_template: bool = Field(
-        False, description="Wrap the prompt in the tokenizer's chat template."
+    apply_chat_template: bool | Literal["auto"] = Field(
+        False,
+        description="Wrap the prompt in the tokenizer's chat template; auto: where it "
+        "has one.",
     )
 
 
@@ -248,7 +319,8 @@ class Suite(Section):
         description="Folders of task YAML, looked up before lm-eval's own tasks.",
     )
     checkpoints: list[CheckpointEntry] = Field(
-        min_length=1, description="What is evaluated: folders, patterns, hub revisions."
+        min_length=1,
+        description="What is evaluated: folders, patterns, hub revisions, servers.",
     )
     tasks: list[TaskEntry] = Field(
         min_length=1, description="What is asked; a bare name takes a task as it is."

@@ -6,16 +6,16 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.frames import TRIALS
-from harness.plan import Plan, n_requests
+from harness.plan import Plan, n_answers, n_requests, without
 from harness.records import Trial
-from harness.run.backend import Placement
+from harness.run.backend import Answers, Placement
 from harness.run.worker import Outcome, tables
 
 if TYPE_CHECKING:
@@ -90,6 +90,11 @@ class _Batch:
     committed_at: float = field(default_factory=time.monotonic)
 
     def add(self, trial: Trial, outcome: Outcome, tries: int) -> None:
+        for part, answers in _parts(trial, outcome):
+            done = replace(outcome, answers=answers, error=None, error_code=None)
+            share = n_answers(part) / n_answers(trial)
+            done = replace(done, seconds=outcome.seconds * share)
+            self.finished.append((part, done, tries))
         self.finished.append((trial, outcome, tries))
         self.commit_if_due()
 
@@ -212,6 +217,27 @@ def seconds_per_request(trials: pa.Table) -> float | None:
     done = trials.filter(pc.equal(trials["status"], "done"))
     n = pc.sum(done["n_requests"]).as_py()
     return pc.sum(done["seconds"]).as_py() / n if n else None
+
+
+def _parts(trial: Trial, outcome: Outcome) -> Iterator[tuple[Trial, Answers]]:
+    """Yield what was answered before a trial failed, as trials of their own."""
+    if outcome.partial is None:
+        return
+    rows = outcome.partial.rows
+    items, repeats = rows["item_index"].to_pylist(), rows["repeat"].to_pylist()
+    there: dict[int, set[int]] = {}
+    for item, repeat in zip(items, repeats, strict=True):
+        there.setdefault(item, set()).add(repeat)
+    missing = [
+        ([item], [n for n in trial.repeat_numbers if n not in there.get(item, ())])
+        for item in trial.item_indexes
+    ]
+    for part in without(trial, missing):
+        held = pc.and_(
+            pc.is_in(rows["item_index"], pa.array(part.item_indexes, pa.int32())),
+            pc.is_in(rows["repeat"], pa.array(part.repeat_numbers, pa.int16())),
+        )
+        yield part, replace(outcome.partial, rows=rows.filter(held))
 
 
 def _trial_row(

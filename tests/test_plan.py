@@ -181,7 +181,8 @@ def test_trial_id_is_a_digest_of_what_its_documentation_says(plan):
     items = list(made.trials[0].items)
     assert len(items) == 2
     assert made.trials[0].trial_id == canonical(
-        '{"backend":"fake 1","batch_size":8,"dtype":"bfloat16",'
+        '{"backend":"fake 1","batch_size":8,"drawn_by":"item and repeat",'
+        '"dtype":"bfloat16",'
         '"entropy":1180591620717411303424,"fewshot_seed":11,"formulation":"",'
         '"generation":[["a",true],["until",["é"]]],"identity_version":1,'
         f'"items":[{items[0]},{items[1]}],"max_length":99,"model":"m",'
@@ -263,6 +264,8 @@ def test_other_processes_come_to_the_same_ids(plan, world, hash_seed):
 )
 def test_what_can_change_an_answer_changes_the_id(plan, world, change):
     make_files(world / "words", tokenizer="other words")
+    for folder in (*world.glob("m/seed0/*"), world / "words"):
+        (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
     about = {**SAMPLED, "draws_fewshot": True}
     plain = plan(backend=Backend(t=about, u=about), checkpoints=ONE)
     if digest := change.pop("task_digest", None):

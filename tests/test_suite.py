@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from harness.errors import InputError, SuiteError
 from harness.records import Template
 from harness.suite import (
+    ApiModel,
     FolderCheckpoint,
     HubCheckpoints,
     PatternCheckpoints,
@@ -51,6 +52,18 @@ checkpoints:
     revision: step{step}
     train_seed: [1]
     step: [1000]
+  - api: https://example.org/v1/
+    model: a
+    train_seed: 1
+    step: 10
+    served_name: org/a
+    version: June
+    chat: false
+    tokenizer: tokens
+    concurrent: 4
+    key_env: A_KEY
+    timeout: 10
+    max_tries: 2
 tasks:
   - bare
   - task: t
@@ -124,7 +137,7 @@ def with_entry(section: str, entry: str) -> str:
 
 def test_every_key_is_read(read):
     suite = read(FULL)
-    folder, pattern, hub = suite.checkpoints
+    folder, pattern, hub, api = suite.checkpoints
 
     assert suite.entropy == 2**128
     assert suite.task_paths == ["tasks", "zoo://tasks"]
@@ -148,6 +161,19 @@ def test_every_key_is_read(read):
         revision="step{step}",
         train_seed=[1],
         step=[1000],
+    )
+    assert api == ApiModel(
+        api="https://example.org/v1",
+        model="a",
+        train_seed=1,
+        step=10,
+        served_name="org/a",
+        version="June",
+        tokenizer="tokens",
+        concurrent=4,
+        key_env="A_KEY",
+        timeout=10.0,
+        max_tries=2,
     )
     assert suite.tasks == [
         TaskEntry(task="bare"),
@@ -190,7 +216,7 @@ def test_the_example_has_every_key_there_is():
     written = YAML(typ="safe").load(FULL)
     parts = {"Suite": [written], "Resources": [written["resources"]]}
     parts |= {"TaskEntry": written["tasks"][1:], "TemplateEntry": written["templates"]}
-    kinds = ("FolderCheckpoint", "PatternCheckpoints", "HubCheckpoints")
+    kinds = ("FolderCheckpoint", "PatternCheckpoints", "HubCheckpoints", "ApiModel")
     parts |= {k: [c] for k, c in zip(kinds, written["checkpoints"], strict=True)}
     schema = suite_schema()
 
@@ -312,7 +338,7 @@ def test_a_local_checkpoint_has_no_revision(complaint, kind):
 )
 def test_a_checkpoint_is_of_exactly_one_kind(complaint, entry, hint):
     assert complaint(with_entry("checkpoints", f"  - {entry}")) == (
-        "4: checkpoints.0: a checkpoint has exactly one of folder, pattern and hub"
+        "4: checkpoints.0: a checkpoint has exactly one of folder, pattern, hub and api"
         + hint
     )
 

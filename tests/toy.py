@@ -178,6 +178,7 @@ def run_suite(path: Path, store: Path | str, *, execute=None, **suite_changes):
     """Plan and run a suite in this process; returns plan and result."""
     from functools import partial
 
+    from harness.answered import answered
     from harness.plan import make_plan
     from harness.run.lm_eval import LMEvalBackend
     from harness.run.worker import run_here
@@ -187,7 +188,13 @@ def run_suite(path: Path, store: Path | str, *, execute=None, **suite_changes):
 
     suite = load_suite(path).model_copy(update=suite_changes)
     opened = Store.create(store)
-    plan = make_plan(suite, LMEvalBackend(), base=path.parent, status=opened.status())
+    plan = make_plan(
+        suite,
+        LMEvalBackend(),
+        base=path.parent,
+        status=opened.status(),
+        answered=partial(answered, opened),
+    )
     execute = execute or partial(
         run_here,
         backend=LM_EVAL,

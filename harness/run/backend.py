@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from harness.errors import TrialError
 from harness.frames import RESPONSES
 from harness.records import Checkpoint, TaskInfo, TaskRequest, Trial, digest
 from harness.streams import stream
@@ -19,6 +20,8 @@ class Placement:
     """Where a worker's model goes, and what it may use."""
 
     cpus: int = 1
+    """None for a worker that only asks a server."""
+
     gpus: float = 0
     device: str = "auto"
     dtype: str = "float32"
@@ -46,6 +49,14 @@ class Answers:
     n_truncated: int
     build_seconds: float
     forward_seconds: float
+
+
+class Interrupted(TrialError):
+    """The model was there and then was not; what it had answered is kept."""
+
+    def __init__(self, why: TrialError, answers: Answers) -> None:
+        super().__init__(str(why), code=why.code)
+        self.answers = answers
 
 
 class Backend(Protocol):

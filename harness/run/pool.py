@@ -1,5 +1,7 @@
 """Who does which trial? Ray actors, one model in memory each; the only importer of ray.
 
+A server has one actor, which takes no core and no GPU: it waits, for several requests
+at once.
 The driver keeps two calls in flight per worker, so that a worker need not wait while
 the driver stores. A worker that dies is replaced; the trial it was at is tried again
 within its bound, and the one queued behind it is not blamed.
@@ -14,7 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,9 +54,21 @@ OBJECT_STORE_BYTES = 256 * 2**20
 
 
 @dataclass(slots=True, eq=False)
+class _Team:
+    """Workers of one kind, and the checkpoints that they have yet to visit."""
+
+    start: Callable[[], Any]
+    """Asks Ray for one more of them."""
+
+    visits: deque[deque[Trial]]
+    may_share: bool
+
+
+@dataclass(slots=True, eq=False)
 class _Seat:
     """One worker's place: its actor, the visit it is on, its calls in order."""
 
+    team: _Team
     actor: Any = None
     starting: Any = None
     """Resolves once the actor is there, which a busy cluster may put off; then None."""
@@ -63,6 +77,11 @@ class _Seat:
     """What is left of a checkpoint's trials; seats that share it hold the same one."""
 
     calls: deque[tuple[Any, Trial, datetime]] = field(default_factory=deque)
+
+    def start(self) -> None:
+        """Ask for an actor; whoever sat here before is gone."""
+        self.actor = self.team.start()
+        self.starting = self.actor.pid.remote()
 
     @property
     def awaited(self) -> list[Any]:
@@ -150,34 +169,13 @@ def run_on_ray(
         ``worker-not-started``: the machine that it was placed on lacks a package;
         ``ray-unreachable``: the cluster is gone.
     """
-    fits = _workers_that_fit(placement)
-    if fits == 0:
-        raise InputError(
-            f"one worker needs {placement.cpus} CPUs and {placement.gpus:g} GPUs, and "
-            f"no node of the cluster has them ({_nodes_text()}); "
-            "lower resources: in the suite",
-            code="resources-missing",
-        )
-    actor_class = ray.remote(
-        num_cpus=placement.cpus,
-        num_gpus=placement.gpus,
-        max_restarts=0,
-        max_task_retries=0,
-    )(Worker)
-
-    def start(seat: _Seat) -> None:
-        seat.actor = actor_class.remote(backend, placement)
-        seat.starting = seat.actor.pid.remote()
-
-    visits = deque(_visits(trials))
-    seats = [_Seat() for _ in range(min(workers or fits, fits, len(trials)))]
-    may_share = len(seats) > len(visits)
+    seats = _seats(trials, backend, placement, workers)
     for seat in seats:
-        start(seat)
+        seat.start()
     tries: dict[str, int] = {}
     n_left, n_dead_starts, heard_at = len(trials), 0, time.monotonic()
     while n_left:
-        _fill(seats, visits, may_share=may_share)
+        _fill(seats)
         owners = {reference: seat for seat in seats for reference in seat.awaited}
         ready, _ = ray.wait(list(owners), num_returns=1, timeout=TICK_SECONDS)
         if not ready:
@@ -196,7 +194,7 @@ def run_on_ray(
             except RayError as error:
                 n_dead_starts += 1
                 _refuse_to_start(error, n_dead_starts)
-                start(seat)
+                seat.start()
             continue
         # Its first call, whichever is ready: a dead actor fails all of them at once.
         reference, trial, asked_at = seat.calls[0]
@@ -212,7 +210,7 @@ def run_on_ray(
             seat.visit.extendleft(reversed(behind))
             with contextlib.suppress(RayError, ValueError):
                 ray.kill(seat.actor)
-            start(seat)
+            seat.start()
         done = tries[trial.trial_id]
         failed = outcome.answers is None
         if failed and outcome.error_code in RETRIED and done < max_tries:
@@ -222,35 +220,75 @@ def run_on_ray(
         yield trial, outcome, done
 
 
+def _seats(
+    trials: Sequence[Trial], backend: str, placement: Placement, workers: int | None
+) -> list[_Seat]:
+    """Return the places of those who hold models, and of those who ask servers."""
+    local = [trial for trial in trials if trial.checkpoint.server is None]
+    fits = _workers_that_fit(placement)
+    if local and fits == 0:
+        raise InputError(
+            f"one worker needs {placement.cpus} CPUs and {placement.gpus:g} GPUs, and "
+            f"no node of the cluster has them ({_nodes_text()}); "
+            "lower resources: in the suite",
+            code="resources-missing",
+        )
+    visits = deque(_visits(local))
+    n = min(workers or fits, fits, len(local))
+    holders = _Team(_starter(backend, placement), visits, may_share=n > len(visits))
+    seats = [_Seat(holders) for _ in range(n)]
+    servers: dict[str, list[Trial]] = {}
+    for trial in trials:
+        if trial.checkpoint.server is not None:
+            servers.setdefault(trial.checkpoint.location, []).append(trial)
+    asking = replace(placement, cpus=0, gpus=0)
+    for some in servers.values():
+        visits = deque(_visits(some))
+        seats.append(_Seat(_Team(_starter(backend, asking), visits, may_share=False)))
+    return seats
+
+
+def _starter(backend: str, placement: Placement) -> Callable[[], Any]:
+    actor_class = ray.remote(
+        num_cpus=placement.cpus,
+        num_gpus=placement.gpus,
+        max_restarts=0,
+        max_task_retries=0,
+    )(Worker)
+    return lambda: actor_class.remote(backend, placement)
+
+
 def _visits(trials: Sequence[Trial]) -> list[deque[Trial]]:
     """Group trials by checkpoint, in the order in which checkpoints come."""
     groups: dict[tuple[Any, ...], deque[Trial]] = {}
     for trial in trials:
         checkpoint = trial.checkpoint
-        key = (checkpoint.location, checkpoint.gguf_file, checkpoint.tokenizer)
+        key = (
+            *(checkpoint.location, checkpoint.gguf_file, checkpoint.tokenizer),
+            checkpoint.server,
+        )
         groups.setdefault(key, deque()).append(trial)
     return list(groups.values())
 
 
-def _fill(
-    seats: Sequence[_Seat], visits: deque[deque[Trial]], *, may_share: bool
-) -> None:
+def _fill(seats: Sequence[_Seat]) -> None:
     """Keep the workers that are there busy: each with its own visit, then the next."""
     for seat in seats:
         if seat.starting is not None and seat.visit:
             # What a dead worker left is for whoever is free first.
             if not any(other.visit is seat.visit for other in seats if other != seat):
-                visits.appendleft(seat.visit)
+                seat.team.visits.appendleft(seat.visit)
             seat.visit = deque()
     there = [seat for seat in seats if seat.starting is None]
     for depth in range(IN_FLIGHT):
         for seat in there:
             if len(seat.calls) > depth:
                 continue
-            if not seat.visit and visits:
-                seat.visit = visits.popleft()
-            elif not seat.visit and may_share:
-                seat.visit = max((other.visit for other in seats), key=len)
+            if not seat.visit and seat.team.visits:
+                seat.visit = seat.team.visits.popleft()
+            elif not seat.visit and seat.team.may_share:
+                of_team = [other.visit for other in seats if other.team is seat.team]
+                seat.visit = max(of_team, key=len)
             # The last trials of a visit that is shared are left to whoever is free.
             n_sharing = sum(other.visit is seat.visit for other in seats)
             if seat.visit and (depth == 0 or len(seat.visit) >= n_sharing):

@@ -16,9 +16,11 @@ import pyarrow as pa
 
 from harness.errors import HarnessError
 from harness.records import Checkpoint, Trial
-from harness.run.backend import Answers, Backend, Placement
+from harness.run.backend import Answers, Backend, Interrupted, Placement
 
-RETRIED = frozenset({"trial-raised", "worker-died", "checkpoint-unreadable"})
+RETRIED = frozenset(
+    {"trial-raised", "worker-died", "checkpoint-unreadable", "server-failed"}
+)
 """Failures that another try may cure; the others would only be met again."""
 
 
@@ -28,6 +30,9 @@ class Outcome:
 
     answers: Answers | None
     """``None`` when the try failed; then `error` says why."""
+
+    partial: Answers | None = None
+    """What had been answered before the try failed, if anything."""
 
     error_code: str | None = None
     error: str | None = None
@@ -65,7 +70,7 @@ class Worker:
     def run(self, trial: Trial) -> Outcome:
         """Try `trial` once; a failure becomes an outcome that says why."""
         started_at, began = datetime.now(UTC), time.perf_counter()
-        answers, error_code, error = None, None, None
+        answers, partial, error_code, error = None, None, None, None
         load_seconds = 0.0
         provenance: dict[str, Any] = {}
         try:
@@ -76,6 +81,10 @@ class Worker:
                 load_seconds = time.perf_counter() - began
             provenance = self.backend.provenance()
             answers = self.backend.answer(trial)
+            provenance = self.backend.provenance()  # of a server, only now
+        except Interrupted as raised:
+            partial, error_code, error = raised.answers, raised.code, str(raised)
+            provenance = self.backend.provenance()
         except HarnessError as raised:
             error_code, error = raised.code, str(raised)
         except (Exception, SystemExit) as raised:  # whatever a task or a model does
@@ -87,6 +96,7 @@ class Worker:
             )
         return Outcome(
             answers=answers,
+            partial=partial,
             error_code=error_code,
             error=error,
             host=socket.gethostname(),

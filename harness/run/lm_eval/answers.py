@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.task import ConfigurableTask
 
-    from harness.run.lm_eval.scorer import Tokens
+    from harness.run.lm_eval.model import Tokens
 
 Likelihood = tuple[float, bool]
 """Log-probability of a continuation, and whether greedy decoding would write it."""

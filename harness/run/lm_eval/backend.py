@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from harness.errors import TrialError
 from harness.records import Checkpoint, TaskInfo, TaskRequest, Trial
-from harness.run.backend import EVIDENCE, Answers, Placement
-from harness.run.lm_eval.answers import rows_of
+from harness.run.backend import EVIDENCE, Answers, Interrupted, Placement
+from harness.run.lm_eval.answers import Likelihood, rows_of
 from harness.run.lm_eval.prompts import Prompt, PromptSet, build_prompts, tokens_of
 from harness.run.lm_eval.tasks import TaskLibrary, key_of
 
 if TYPE_CHECKING:
+    from harness.run.lm_eval.model import Model, Tokens
     from harness.run.lm_eval.scorer import Scorer
 
 KEPT_PROMPTS = 64
@@ -33,13 +34,13 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 
 class LMEvalBackend:
-    """Evaluates Hugging Face checkpoints through lm-eval's tasks and model class."""
+    """Evaluates checkpoints in memory and behind servers, through lm-eval's tasks."""
 
     def __init__(self) -> None:
         self.tasks = TaskLibrary()
         self._prompt_sets: OrderedDict[tuple[str, int, str], PromptSet] = OrderedDict()
         self._placement = Placement()
-        self._model: Scorer | None = None
+        self._model: Model | None = None
         self._tokenizer_digest = ""
 
     @property
@@ -58,33 +59,43 @@ class LMEvalBackend:
         import harness.run.lm_eval.scorer
         import harness.run.weights  # noqa: F401
 
-        torch.set_num_threads(placement.cpus)
+        torch.set_num_threads(max(placement.cpus, 1))
         self._placement = placement
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Put a checkpoint into memory; errors are those of `read_checkpoint`."""
+        """Put a checkpoint into memory, or get ready to ask its server.
+
+        Errors are those of `read_checkpoint` and of `Served`.
+        """
+        self._model = None  # the old one goes before the new one comes
+        if checkpoint.server is None:
+            self._model = self._read(checkpoint)
+        else:
+            from harness.run.lm_eval.served import Served
+
+            self._model = Served(checkpoint, self._placement.max_length)
+        self._tokenizer_digest = checkpoint.tokenizer_digest
+
+    def _read(self, checkpoint: Checkpoint) -> Scorer:
         from harness.run.lm_eval.scorer import Scorer
         from harness.run.weights import device_of, read_checkpoint
 
-        self._model = None  # the old one goes before the new one comes
         placement = self._placement
         model, tokenizer = read_checkpoint(checkpoint, placement)
         model.to(device_of(placement))
-        self._model = Scorer(
+        return Scorer(
             pretrained=model,
             tokenizer=tokenizer,
             batch_size=placement.batch_size,
             max_length=placement.max_length,
         )
-        self._tokenizer_digest = checkpoint.tokenizer_digest
 
     def provenance(self) -> dict[str, Any]:
-        """Return the versions in use and the device the model is on."""
-        from harness.run.weights import device_name
-
+        """Return the device and the versions in use; what a server said of itself."""
+        model = self._loaded()
         return {
-            "versions": dict(_versions()),
-            "device": device_name(self._loaded().device),
+            "versions": {**dict(_versions()), **model.provenance()},
+            "device": model.device_name,
         }
 
     def answer(self, trial: Trial) -> Answers:
@@ -94,7 +105,10 @@ class LMEvalBackend:
         ------
         TrialError
             ``logprobs-not-finite``: not one response could be scored;
-            ``changed-since-plan``: the task is no longer the one that was planned.
+            ``changed-since-plan``: the task is no longer the one that was planned;
+            ``chat-template-unfit``; ``no-likelihoods``: a server gives none.
+        Interrupted
+            ``server-failed`` or ``server-refused``, with what was answered before.
         """
         model = self._loaded()
         if self.tasks.digest_of(trial.request) != trial.info.task_digest:
@@ -103,56 +117,88 @@ class LMEvalBackend:
                 "command asks what they say now",
                 code="changed-since-plan",
             )
-        model.forward_seconds = 0.0
+        model.begin(trial.trial_id)
         began = time.perf_counter()
         prompt_set = self._prompts(trial)
-        all_tokens = tokens_of(prompt_set, model, self._tokenizer_digest)
+        prompts = [prompt_set.prompts[index] for index in trial.item_indexes]
+        tokens: list[list[Tokens]] = [[] for _ in prompts]
+        if model.gives_likelihoods:
+            all_tokens = tokens_of(prompt_set, model, self._tokenizer_digest)
+            tokens = [all_tokens[index] for index in trial.item_indexes]
         build_seconds = time.perf_counter() - began
 
-        chosen = range(len(all_tokens)) if trial.items is None else trial.items
-        prompts = [prompt_set.prompts[index] for index in chosen]
-        tokens = [all_tokens[index] for index in chosen]
-        flat = [one for some in tokens for one in some]
-        scored = iter(model.score(flat) if flat else [])
+        scored: Iterator[Likelihood | None] = iter(())
+        try:
+            scored = iter(model.score([one for some in tokens for one in some]))
+        except TrialError as error:
+            if error.code != "no-likelihoods" or not trial.info.writes:
+                raise
+            tokens = [[] for _ in prompts]  # of the references, which are null then
         likelihoods = [[next(scored) for _ in some] for some in tokens]
         n_truncated = sum(
             model.cuts(prompt.instances[0], some)
             for prompt, some in zip(prompts, tokens, strict=True)
         )
-        task = self.tasks.load(trial.request)
         rows: list[dict[str, Any]] = []
-        answers = self._texts(trial, prompts)
-        for repeat, texts in zip(trial.repeat_numbers, answers, strict=True):
-            rows += rows_of(task, prompts, tokens, likelihoods, texts, repeat)
-        if all(row["status"] == "nan-logprob" for row in rows):
+        for repeat, texts in self._texts(trial, prompts).items():
+            rows += self._judged(trial, prompts, tokens, likelihoods, texts, repeat)
+        if rows and all(row["status"] == "nan-logprob" for row in rows):
             raise TrialError(
                 f"{trial}: not one of {len(rows)} log-likelihoods is a number",
                 code="logprobs-not-finite",
             )
-        return Answers(
+        answers = Answers(
             rows=pa.Table.from_pylist(rows, schema=EVIDENCE),
             n_truncated=n_truncated,
             build_seconds=build_seconds,
             forward_seconds=model.forward_seconds,
         )
+        if model.failure is not None:
+            raise Interrupted(model.failure, answers)
+        return answers
 
     def _texts(
         self, trial: Trial, prompts: list[Prompt]
-    ) -> Sequence[Sequence[str] | None]:
-        """Return what the model writes to the prompts, for each repeat."""
-        if trial.info.output_type != "generate_until":
-            return [None]
-        model = self._loaded()
-        instances = [prompt.instances[0] for prompt in prompts]
-        if not trial.info.sampled:
-            return [list(model.generate_until(instances, disable_tqdm=True))]
-        from harness.run.lm_eval.sampling import sample
-
+    ) -> dict[int, Sequence[str | None] | None]:
+        """Return what the model writes to the prompts, by the number of the answer."""
+        numbers = trial.repeat_numbers
+        if not trial.info.writes:
+            return dict.fromkeys(numbers)
         names = [
-            [f"{trial.trial_id}/{p.item_index}/{k}" for k in trial.repeat_numbers]
-            for p in prompts
+            [f"{trial.draws_id}/{p.item_index}/{k}" for k in numbers] for p in prompts
         ]
-        return list(zip(*sample(model, instances, names), strict=True))
+        written = self._loaded().write(
+            [prompt.instances[0] for prompt in prompts],
+            names,
+            sampled=trial.info.sampled,
+        )
+        return dict(zip(numbers, zip(*written, strict=True), strict=True))
+
+    def _judged(
+        self,
+        trial: Trial,
+        prompts: list[Prompt],
+        tokens: list[list[Tokens]],
+        likelihoods: Sequence[Sequence[Likelihood | None]],
+        texts: Sequence[str | None] | None,
+        repeat: int,
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the items that were answered: all of them as a rule."""
+        there = [
+            index
+            for index, some in enumerate(likelihoods)
+            if None not in some and (texts is None or texts[index] is not None)
+        ]
+        if not there:
+            return []
+        return rows_of(
+            self.tasks.load(trial.request),
+            [prompts[i] for i in there],
+            [tokens[i] if likelihoods[i] else [] for i in there],
+            [[one for one in likelihoods[i] if one is not None] for i in there],
+            None if texts is None else [texts[i] or "" for i in there],
+            repeat,
+        )
 
     def _prompts(self, trial: Trial) -> PromptSet:
         """Return the built prompts of all items, from memory where they are."""
@@ -170,7 +216,7 @@ class LMEvalBackend:
         self._prompt_sets.move_to_end(key)
         return self._prompt_sets[key]
 
-    def _loaded(self) -> Scorer:
+    def _loaded(self) -> Model:
         if self._model is None:
             raise RuntimeError("no checkpoint is loaded")
         return self._model

@@ -14,7 +14,7 @@ from harness.run.lm_eval.tasks import target_index
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
 
-    from harness.run.lm_eval.scorer import Scorer, Tokens
+    from harness.run.lm_eval.model import Model, Tokens
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -42,7 +42,7 @@ class PromptSet:
 
 
 def build_prompts(
-    task: ConfigurableTask, request: TaskRequest, fewshot_seed: int, model: Scorer
+    task: ConfigurableTask, request: TaskRequest, fewshot_seed: int, model: Model
 ) -> list[Prompt]:
     """Put all items of a task into words, in their order.
 
@@ -50,11 +50,12 @@ def build_prompts(
     stream over the documents, so an item's examples depend on those before it.
     """
     template = request.template
-    chat = template.apply_chat_template
+    chat = template.apply_chat_template is True
     task.set_fewshot_seed(fewshot_seed)  # rewinds the stream
     task.build_all_requests(
         system_instruction=template.system_prompt,
         apply_chat_template=chat,
+        fewshot_as_multiturn=chat,  # as lm-eval's own command has it
         chat_template=model.apply_chat_template if chat else None,
         tokenizer_name=model.tokenizer_name if chat else "",
     )
@@ -68,7 +69,7 @@ def build_prompts(
     ]
 
 
-def tokens_of(prompts: PromptSet, model: Scorer, tokenizer: str) -> list[list[Tokens]]:
+def tokens_of(prompts: PromptSet, model: Model, tokenizer: str) -> list[list[Tokens]]:
     """Return the token ids of every prompt's scored requests, encoded once.
 
     Parameters

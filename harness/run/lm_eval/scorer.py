@@ -6,22 +6,27 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import jinja2
 import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs
 
+from harness.errors import TrialError
+from harness.run.lm_eval.sampling import sample
+from harness.run.weights import device_name
+
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
-Tokens = tuple[tuple[str, str], list[int], list[int]]
-"""Context and continuation, as text and as token ids of each."""
+    from harness.run.lm_eval.model import Tokens
 
 
 class Scorer(HFLM):  # type: ignore[misc]  # lm-eval is not typed
     """Scores token ids that are known already, so that checkpoints can share them."""
 
+    gives_likelihoods = True
+    failure = None
     forward_seconds = 0.0
-    """Time in the model's own forward and generation since it was last set to 0."""
 
     _recorded: list[Tokens] | None = None
 
@@ -29,6 +34,25 @@ class Scorer(HFLM):  # type: ignore[misc]  # lm-eval is not typed
         super().__init__(**options)
         # lm-eval works it out anew for each token it scores.
         self._max_length = self.max_length
+
+    @property
+    def device_name(self) -> str:
+        """The GPU's product name, or ``cpu``."""
+        return device_name(self.device)
+
+    def begin(self, trial_id: str) -> None:  # noqa: ARG002  # nothing is kept
+        """Take what is asked from now on as this trial's."""
+        self.forward_seconds = 0.0
+
+    def provenance(self) -> dict[str, str]:
+        """Return nothing: weights and packages say all."""
+        return {}
+
+    def apply_chat_template(
+        self, messages: list[dict[str, str]], **options: Any
+    ) -> str:
+        """Return the messages in the tokenizer's chat template, all of them."""
+        return chat_text(self.tokenizer, messages, **options)
 
     def encode(self, instances: Sequence[Instance]) -> list[Tokens]:
         """Return the token ids that lm-eval would score, by its own encoding."""
@@ -41,7 +65,21 @@ class Scorer(HFLM):  # type: ignore[misc]  # lm-eval is not typed
 
     def score(self, tokens: Sequence[Tokens]) -> list[tuple[float, bool]]:
         """Return log-likelihood and greediness of each continuation."""
+        if not tokens:
+            return []
         return self._loglikelihood_tokens(list(tokens), disable_tqdm=True)
+
+    def write(
+        self,
+        instances: Sequence[Instance],
+        names: Sequence[Sequence[str]],
+        *,
+        sampled: bool,
+    ) -> list[list[str]]:
+        """Return several texts for each instance, each drawn by its own name."""
+        if sampled:
+            return sample(self, instances, names)
+        return [[t] for t in self.generate_until(list(instances), disable_tqdm=True)]
 
     def cuts(self, instance: Instance, tokens: Sequence[Tokens]) -> bool:
         """Say whether an item's prompt is too long, so that lm-eval cuts its beginning.
@@ -81,3 +119,37 @@ class Scorer(HFLM):  # type: ignore[misc]  # lm-eval is not typed
             torch.cuda.synchronize(self.device)
         self.forward_seconds += time.perf_counter() - began
         return result
+
+
+def chat_text(
+    tokenizer: Any,
+    messages: list[dict[str, str]],
+    *,
+    add_generation_prompt: bool = True,
+) -> str:
+    """Return messages in a tokenizer's chat template.
+
+    lm-eval leaves the system prompt out where the template fails, and says so in a log;
+    then all system prompts would be the same.
+
+    Raises
+    ------
+    TrialError
+        ``chat-template-unfit``.
+    """
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=not add_generation_prompt,
+            )
+        )
+    except (jinja2.TemplateError, ValueError) as error:
+        roles = ", ".join(dict.fromkeys(message["role"] for message in messages))
+        raise TrialError(
+            f"the tokenizer's chat template takes no messages of {roles}: "
+            f"{next(iter(str(error).splitlines()), type(error).__name__)}",
+            code="chat-template-unfit",
+        ) from error
