@@ -274,14 +274,15 @@ def study() -> Page:
     scores = np.array([table[shared].to_numpy() for table in tables.values()])
     names = list(tables)
     chosen = filter_subtasks(scores[:, :, None], n_last=N_LAST, signal="rel-std", rng=1)
-    all_, best = chosen.snr_of_first[-1], chosen.snr_of_first.max()
+    all_ = chosen.snr_of_first[-1]
+    best = chosen.snr_of_first[len(chosen.chosen) - 1]
     page.say(
         "`filter_subtasks`: tasks by their own ratio, best first, and the ratio of the "
         "mean of the first k; then the same with some runs choosing and the others "
         "measured.",
-        f"The ratio of the mean of all {len(tables)} tasks is {fixed(float(all_), 1)}, "
+        f"The ratio of the mean of all {len(tables)} tasks is {shown(all_, 1)}, "
         f"of the best {len(chosen.chosen)} ("
-        f"{', '.join(names[i] for i in chosen.chosen)}) {fixed(float(best), 1)}.",
+        f"{', '.join(names[i] for i in chosen.chosen)}) {shown(best, 1)}.",
         f"On runs that did not choose it is {shown(chosen.gain, 2)} times that of all"
         + (
             ": no gain at all (`winners-curse`)."

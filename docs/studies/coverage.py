@@ -66,6 +66,10 @@ MOSTLY = 0.5
 ABOUT_SOMETHING_ELSE = frozenset({"negative-component", "tied-pairs"})
 """Cautions that say nothing of an interval's level; they do not count here."""
 
+OF_AN_ASSUMPTION = frozenset({"shape-of-seeds", "unseen-carry-over"})
+"""Cautions that name what an interval assumes and data of this size cannot show. They
+stand wherever it is assumed, and count only where a design breaks it."""
+
 BLOCK = 50
 """Tables drawn at a time, to bound memory."""
 
@@ -91,6 +95,9 @@ class Design:
 
     truth: Mapping[str, float] | None
     """By quantity; one that is left out, or all if None, is its mean over tables."""
+
+    breaks: str = ""
+    """Of `OF_AN_ASSUMPTION`, the one that tells what this design breaks."""
 
     n_tables: int = 1_400
     block: int = BLOCK
@@ -177,7 +184,8 @@ def _cell(
 ) -> Cell:
     values = np.array([e.value for e in found])
     low, high = np.array([e.interval for e in found]).T
-    codes = [{c.code for c in e.cautions} - ABOUT_SOMETHING_ELSE for e in found]
+    idle = (ABOUT_SOMETHING_ELSE | OF_AN_ASSUMPTION) - {design.breaks}
+    codes = [{c.code for c in e.cautions} - idle for e in found]
     truth = np.where(np.isnan(truth), np.nanmean(values), truth)
     given = ~np.isnan(low)
     n = int(given.sum())
@@ -591,7 +599,7 @@ def _of_seeds(table: np.ndarray[Any, Any]) -> Found:
     return {
         **{name: getattr(found, name) for name in names},
         "seed_sd_last": last_seed_sd(last, bounds=bounds),
-        "snr": signal_to_noise(last, above=0.0, bounds=bounds),
+        "snr": signal_to_noise(last, above=0.0, bounds=bounds, n_items=table.shape[-1]),
     }
 
 
@@ -660,6 +668,7 @@ def _shapes_of_seeds() -> Iterator[Design]:
                 n_tables=1_000,
                 method="shape of seeds",
                 kind=shape,
+                breaks="shape-of-seeds",
                 n_seeds=n_seeds,
                 draw=partial(draw, n_seeds=n_seeds, shape=shape),
                 truth={"robust_seed_sd": 1, "seed_sd_last": 1, "snr": 5},
@@ -868,6 +877,7 @@ def signal_designs() -> Iterator[Design]:
             n_tables=1_000,
             method=signal,
             kind=f"{m} {spread}, {n} checkpoints{moved}",
+            breaks="unseen-carry-over" if rho else "",
             draw=design,
             truth={"signal": true, "noise": 0.01, "signal / noise": true / 0.01},
         )
@@ -1071,6 +1081,10 @@ def write_page(cells: Sequence[Cell]) -> Path:
         "Cautions that are about something else than the level ("
         + ", ".join(f"`{code}`" for code in sorted(ABOUT_SOMETHING_ELSE))
         + ") are not counted.",
+        "Those that name an assumption which data of this size cannot show ("
+        + ", ".join(f"`{code}`" for code in sorted(OF_AN_ASSUMPTION))
+        + ") stand wherever it is made, and are counted in the designs that break it: "
+        "seeds that are not normal, checkpoints that carry over.",
         "All cells with their cautions: [coverage.csv](coverage.csv).",
     )
     _draw(page, cells)
@@ -1112,31 +1126,10 @@ def write_page(cells: Sequence[Cell]) -> Path:
             "them too narrow, the others too wide:"
         )
         page.table(HEADINGS, [_line(cell) for cell in silent])
-        names = {name for cell in silent for name in (cell.method, cell.quantity)}
-        page.say(*(f"- {text}" for name, text in REASONS.items() if name in names))
     else:
         page.say("Nothing that was simulated.")
     return page.write()
 
-
-REASONS: dict[str, str] = {
-    "shape of seeds": "Seeds that are not normal: 3 to 10 of them do not show their "
-    "tails, so that no caution could tell such tables from others. Bonett's interval "
-    "(`robust_seed_sd`) is for those who expect failed runs: it errs on the wide side, "
-    "and less than chi-square's on the narrow one.",
-    "0 and 1": "`snr` is for the items at hand: other items move the mean of all seeds "
-    "alike, which shows with 30 of them.",
-    "other items": "The rank correlation of 5 steps at chance takes few values.",
-    "repeats of one checkpoint": "Components of 30 to 300 items of which few vary.",
-    "corrected_sd": "The SD over seeds that do not differ at all: cut off at 0, its "
-    "interval cannot miss on that side.",
-    "mean over 5 checkpoints": "SDs over seeds that are averaged over checkpoints: the "
-    "interval credits seeds alone, as its method says, and is too wide where "
-    "checkpoints of a run are unlike. It never is too narrow.",
-    "range": "Noise of 5 checkpoints that carry over: so few do not show that they "
-    "do. From 30 on the caution `carried-over` does.",
-}
-"""Why a caution is missing, by interval or quantity."""
 
 HEADINGS = [
     "interval",
@@ -1167,11 +1160,6 @@ def _line(cell: Cell) -> list[object]:
         f"{cell.misled:.1%}",
         fixed(cell.width, 2),
     ]
-
-
-def in_table(cell: Cell) -> str:
-    """Return the cell's line in a table of the page."""
-    return f"| {' | '.join(map(str, _line(cell)))} |"
 
 
 def _design_of(cell: Cell) -> tuple[object, ...]:

@@ -21,7 +21,7 @@ from harness.stats.repeats import (
     without_rounding,
 )
 from harness.stats.resample import check_scores
-from harness.stats.series import conservative, near_bound
+from harness.stats.series import conservative, near_bound, shape_of_seeds
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,9 +60,9 @@ class SeedComponents(ComponentTable):
         ``seed / (seed + residual / n_items)``, ICC(3,k) of psych with seeds as targets
         and items as judges. The rest is item sampling.
     corrected_sd : Estimate
-        ``sqrt(seed)``: the seed SD without item sampling, for display; 0 where `seed`
-        is negative, which the caution then says. Not defined where seed means tie, nor
-        are shares.
+        ``sqrt(seed)``: the seed SD without item sampling. Not defined where `seed` is
+        negative, though its interval is: from 0, where that of `seed` reaches above 0.
+        Nor is it where seed means tie, nor are shares.
     icc_single : Estimate
         ICC(2,1): ``seed / (seed + item + residual)``, how far one item's score tells
         seeds apart.
@@ -136,7 +136,7 @@ def seed_components(
     low, that there is none; ``constant-over-items``; ``one-repeat``;
     ``few-discordant-items``, where seeds differ in too few items of 0 and 1 for
     normal means; ``near-bound``, where 0 or 1 is so few seed SDs away that seeds are
-    skewed.
+    skewed; ``shape-of-seeds``, of all that involve `seed`.
 
     See Also
     --------
@@ -250,17 +250,16 @@ def _components(
                 code="one-repeat",
                 text="interaction and error are one without repeats; 2 would do",
             )
-    negative = negative_component(
-        seed, "seeds differ less than their items alone predict"
-    )
     cautions = (
-        *negative,
+        *_negative(seed),
         *_doubts(cells, is_apart, seed),
+        *shape_of_seeds(),
         *conservative(cells.shape[1]),
     )
 
     def doubted(estimate: Estimate) -> Estimate:
-        return replace(estimate, cautions=(*estimate.cautions, *cautions))
+        own = dict.fromkeys([*estimate.cautions, *cautions])
+        return replace(estimate, cautions=tuple(own))
 
     return SeedComponents(
         seed=doubted(seed),
@@ -310,28 +309,20 @@ class _Squares:
         return with_interval(estimate, float(low), float(high))
 
     def corrected_sd(self) -> Estimate:
-        name = f"square root of the seed variance, 0 if negative; {WILLIAMS}"
+        name = f"square root of the seed variance; {WILLIAMS}"
         if self.seed == 0:
             return self._undefined("corrected_sd", name, self._alike())
         variance = self.seed_variance()
-        estimate = replace(
+        low, high = variance.interval
+        return replace(
             variance,
             quantity="corrected_sd",
-            value=math.sqrt(max(variance.value, 0)),
-            interval=UNDEFINED,
+            value=math.sqrt(variance.value) if variance.value >= 0 else math.nan,
+            interval=Interval(math.sqrt(max(low, 0)), math.sqrt(high))
+            if high >= 0
+            else UNDEFINED,
             method=name,
-        )
-        low, high = variance.interval
-        if math.isnan(high):
-            return estimate
-        if high < 0:
-            text = (
-                "the whole interval of the seed variance is negative, so that it has "
-                "no root; more items would tell"
-            )
-            return replace(estimate, cautions=(Caution("negative-component", text),))
-        return replace(
-            estimate, interval=Interval(math.sqrt(max(low, 0)), math.sqrt(high))
+            cautions=(*_negative(variance), *variance.cautions),
         )
 
     def seed_share(self) -> Estimate:
@@ -431,6 +422,14 @@ class _Squares:
             f"all {self.n_seeds} seeds have the same mean score; "
             "more items would tell them apart",
         )
+
+
+def _negative(seed: Estimate) -> tuple[Caution, ...]:
+    text = (
+        "seeds differ less than their items alone predict; more items would tell what "
+        "training adds"
+    )
+    return negative_component(seed, text)
 
 
 def _doubts(

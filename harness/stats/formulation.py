@@ -244,13 +244,18 @@ def compare_formulations(
                 last, ddof=ddof, bounds=bounds, confidence_level=confidence_level
             ),
             snr=signal_to_noise(
-                last, ddof=ddof, bounds=bounds, confidence_level=confidence_level
+                last,
+                ddof=ddof,
+                bounds=bounds,
+                n_items=table.shape[-1],
+                confidence_level=confidence_level,
             ),
             snr_above_chance=signal_to_noise(
                 last,
                 above=chance,
                 ddof=ddof,
                 bounds=bounds,
+                n_items=table.shape[-1],
                 confidence_level=confidence_level,
                 quantity="snr_above_chance",
             ),

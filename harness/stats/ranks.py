@@ -217,7 +217,8 @@ def monotonicity_interval(
     covers as little as 91 %; fewer than 8: no interval); ``one-seed`` (`new_seeds` of
     one: no interval); ``settled-order``, where no split orders the steps differently:
     no interval; ``few-reversals``, where fewer than 3 pairs of steps are out of order:
-    it covers more than its level; ``few-steps``, below 5 steps: as little as 70 %.
+    it covers more than its level; ``few-steps``, below 8 steps: at chance it covers up
+    to 99 %, below 5 steps as little as 70.
 
     References
     ----------
@@ -266,8 +267,8 @@ def monotonicity_interval(
     if n_items < 100:
         text = f"{n_items} items are few for the interval; 100 or more hold it"
         cautions.append(Caution("few-items", text))
-    if n_steps < 5:
-        text = f"{n_steps} checkpoints are few for the interval; 5 or more hold it"
+    if n_steps < 8:
+        text = f"{n_steps} checkpoints are few for the interval; 8 or more hold it"
         cautions.append(Caution("few-steps", text))
     n_pairs = float((is_there[kept].sum(1) * (is_there[kept].sum(1) - 1) / 2).sum())
     if (1 - abs(estimate.value)) / 2 * n_pairs < 3:

@@ -46,6 +46,9 @@ SCALE_NAMES: dict[Scale, str] = {
 NO_CHANCE = ("no-chance-level", "this metric has no score of a guesser")
 
 
+CARRIED = 0.5
+"""A correlation of neighbouring checkpoints that must not go unseen."""
+
 N_RESAMPLES = 10_000
 """Simulated samples behind an interval: ends to about 1 % of themselves."""
 
@@ -189,8 +192,9 @@ def signal_noise(
     of the noise ``one-checkpoint``, ``few-checkpoints`` (fewer than 5),
     ``fewer-checkpoints`` (than asked, where more than 5 were),
     ``still-moving`` (the last checkpoints rise or fall together, which the noise
-    includes), ``carried-over`` (neighbours correlate: where by 1/2, 5 checkpoints
-    cover 69 % and do not show it, 30 cover 79 and do); of the ratio
+    includes), ``carried-over`` (neighbours correlate: where by 1/2, 30 checkpoints
+    cover 79 %), ``unseen-carry-over`` (runs and checkpoints, 5 or more, are too few to
+    show that, as 5 of 10 runs are, which cover 67 %); of the ratio
     ``constant-over-checkpoints``, ``signal-within-noise`` (equal models could show it;
     of such the interval covers up to 99 %); of all three ``no-chance-level``,
     ``scale-near-zero`` (what is divided by is within three standard errors of 0); of
@@ -200,7 +204,8 @@ def signal_noise(
     ----------
     D. Heineman et al., arXiv 2508.13144 (2025), section 3 and appendix A. Range as a
     multiple of the SD: L. H. C. Tippett, Biometrika 17 (1925) 364. Correlation of
-    neighbours: P. A. P. Moran, Biometrika 35 (1948) 255.
+    neighbours: P. A. P. Moran, Biometrika 35 (1948) 255; F. H. C. Marriott, J. A. Pope,
+    Biometrika 41 (1954) 390.
     """
     rng = np.random.default_rng(rng)
     if n_last < 2:
@@ -528,13 +533,30 @@ def _carried_over(runs: Floats) -> tuple[Caution, ...]:
     variance = ((n - 2) ** 2 / (n**2 * (n - 1))).sum() / len(n) ** 2
     excess = float((found + 1 / n).mean())
     if excess < 3 * math.sqrt(variance):
-        return ()
+        return _unseen(n, 3 * math.sqrt(variance))
     text = (
         f"neighbouring checkpoints correlate ({float(found.mean()):.2f}), so that they "
         "lie nearer together than far ones and their interval is too narrow; use "
         "checkpoints farther apart"
     )
     return (Caution("carried-over", text),)
+
+
+def _unseen(n: npt.NDArray[np.intp], least: float) -> tuple[Caution, ...]:
+    """Tell where a correlation of `CARRIED` would not exceed `least` on average.
+
+    Of n checkpoints its mean is about ``rho - (1 + 4 rho) / n`` (Marriott and Pope
+    1954), which is ``rho - 4 rho / n`` above that of random orders.
+    """
+    shown = float((CARRIED * (1 - 4 / n)).mean())
+    if n.min() < 5 or shown >= least:  # below 5, `few-checkpoints` says it
+        return ()
+    text = (
+        f"the last {n.max()} checkpoints of so few runs cannot show whether neighbours "
+        f"correlate; if by {CARRIED:g}, the noise is too small, and its interval, of 5 "
+        "checkpoints, holds the truth 67 % of the time; use more"
+    )
+    return (Caution("unseen-carry-over", text),)
 
 
 def check_name(name: str, names: Collection[str], what: str) -> None:

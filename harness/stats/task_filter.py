@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from harness.stats.signal import (
     SignalMethod,
     check_name,
     scale_of,
+    signal_noise,
     spread_of_models,
 )
 
@@ -38,10 +39,10 @@ class SubtaskFilter:
     order: tuple[int, ...]
     """Subtasks, the one of the largest ratio first."""
 
-    snr: Floats
-    """Ratio of each subtask, in the order given; shape (n_subtasks,)."""
+    snr: tuple[Estimate, ...]
+    """Ratio of each subtask, in the order given."""
 
-    snr_of_first: Floats
+    snr_of_first: tuple[Estimate, ...]
     """Ratio of the mean score of the first k of `order`; k = 1, 2, …"""
 
     chosen: tuple[int, ...]
@@ -60,8 +61,8 @@ class SubtaskFilter:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
         return {
             "order": list(self.order),
-            "snr": _listed(self.snr),
-            "snr_of_first": _listed(self.snr_of_first),
+            "snr": [one.to_dict() for one in self.snr],
+            "snr_of_first": [one.to_dict() for one in self.snr_of_first],
             "chosen": list(self.chosen),
             "gain": self.gain.to_dict(),
             "n_last": self.n_last,
@@ -69,18 +70,24 @@ class SubtaskFilter:
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row for each subtask, in `order`: ratio, ratio so far, chosen."""
+        """Return a row for each subtask, in `order`.
+
+        Columns: ``subtask``, ``snr``, ``snr_low``, ``snr_high``, the same of
+        ``snr_of_first``, ``is_chosen``.
+        """
         import pandas as pd
 
-        order = list(self.order)
-        return pd.DataFrame(
-            {
-                "subtask": order,
-                "snr": self.snr[order],
-                "snr_of_first": self.snr_of_first,
-                "is_chosen": [k < len(self.chosen) for k in range(len(order))],
-            }
-        )
+        ratios = {
+            "snr": [self.snr[i] for i in self.order],
+            "snr_of_first": self.snr_of_first,
+        }
+        columns: dict[str, list[Any]] = {"subtask": list(self.order)}
+        for name, found in ratios.items():
+            columns[name] = [one.value for one in found]
+            columns[f"{name}_low"] = [one.interval.low for one in found]
+            columns[f"{name}_high"] = [one.interval.high for one in found]
+        columns["is_chosen"] = [k < len(self.chosen) for k in range(len(self.order))]
+        return pd.DataFrame(columns)
 
 
 def filter_subtasks(
@@ -97,7 +104,8 @@ def filter_subtasks(
     """Return which subtasks, best first, give the largest signal-to-noise ratio.
 
     Subtasks are sorted by their own ratio and taken in that order; the score of the
-    first k is their mean, and the k of the largest ratio is chosen.
+    first k is their mean, and the k of the largest ratio is chosen. Each ratio is
+    `signal_noise`'s, with its interval and cautions.
 
     A maximum over k flatters itself, the winner's curse. So models are split at random
     into halves: one chooses, the other is measured, ``gain = SNR(chosen) / SNR(all)``,
@@ -119,8 +127,9 @@ def filter_subtasks(
 
     Notes
     -----
-    Cautions: ``fewer-checkpoints`` (than asked); of the gain ``few-models``, fewer
-    than 4, which cannot be split into pairs: no gain;
+    Cautions: ``fewer-checkpoints`` (than asked); of the ratios those of
+    `signal_noise`, and of the first k, but for all, ``chosen-by-itself``; of the gain
+    ``few-models``, fewer than 4, which cannot be split into pairs: no gain;
     ``winners-curse``, where the chosen are no better on the other models: at least
     half of the splits show no gain.
 
@@ -142,12 +151,11 @@ def filter_subtasks(
     check_scores(np.moveaxis(window, 0, -1))
     zero = chance if scale == "chance" else 0.0
 
-    def choose(part: Floats) -> tuple[Floats, npt.NDArray[np.intp], Floats]:
-        own = _ratios(part, signal, scale, zero)
-        order = np.argsort(-own, stable=True)
-        return own, order, _ratios(_means_of_first(part[order]), signal, scale, zero)
+    def choose(part: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
+        order = np.argsort(-_ratios(part, signal, scale, zero), stable=True)
+        return order, _ratios(_means_of_first(part[order]), signal, scale, zero)
 
-    own, order, so_far = choose(window)
+    order, so_far = choose(window)
     n_models = window.shape[1]
     name = "ratio of the chosen subtasks over that of all"
     if n_models < 4:
@@ -160,7 +168,7 @@ def filter_subtasks(
         for i in range(n_splits):
             shuffled = rng.permutation(n_models)
             mine, others = np.array_split(shuffled, 2)
-            _, by_mine, ratios = choose(window[:, mine])
+            by_mine, ratios = choose(window[:, mine])
             k = int(np.argmax(ratios))
             theirs = _means_of_first(window[by_mine][:, others])[[k, -1]]
             one, all_ = _ratios(theirs, signal, scale, zero)
@@ -182,10 +190,23 @@ def filter_subtasks(
             cautions=(Caution("winners-curse", text),) if middle <= 1 else (),
         )
     best = int(np.argmax(so_far)) + 1
+
+    def ratio(part: Floats) -> Estimate:
+        return signal_noise(
+            part,
+            n_last=n_last,
+            signal=signal,
+            scale=scale,
+            chance=chance,
+            confidence_level=confidence_level,
+            rng=rng,
+        ).snr
+
+    *firsts, everything = map(ratio, _means_of_first(window[order]))
     return SubtaskFilter(
         order=tuple(order.tolist()),
-        snr=own,
-        snr_of_first=so_far,
+        snr=tuple(map(ratio, window)),
+        snr_of_first=(*map(_chosen_by_itself, firsts), everything),
         chosen=tuple(order[:best].tolist()),
         gain=gain,
         n_last=window.shape[-1],
@@ -209,5 +230,10 @@ def _means_of_first(window: Floats) -> Floats:
     return np.asarray(window.cumsum(0) / counts[:, None, None, None])
 
 
-def _listed(values: Floats) -> list[float | None]:
-    return [None if v != v else v for v in values.tolist()]
+def _chosen_by_itself(estimate: Estimate) -> Estimate:
+    text = (
+        "the ratio that chose these subtasks is the one that is told: it is flattered, "
+        "and its interval does not know; the gain is measured on other models"
+    )
+    caution = Caution("chosen-by-itself", text)
+    return replace(estimate, cautions=(*estimate.cautions, caution))

@@ -390,6 +390,7 @@ def _metric_variance(
             above=above,
             ddof=options.ddof,
             bounds=limits,
+            n_items=n,
             confidence_level=level,
             quantity=quantity,
         )

@@ -112,10 +112,11 @@ def golden(table, model):
 def is_sound(estimate):
     """Tell whether its value lies in its interval, and what it lacks has a reason."""
     low, high = estimate.interval
-    if math.isnan(estimate.value) or math.isnan(low) or math.isnan(high):
-        lacks = math.isnan(low) and math.isnan(high)
-        return lacks and any(c.code and c.text for c in estimate.cautions)
-    return low <= estimate.value <= high
+    is_told = any(c.code and c.text for c in estimate.cautions)
+    if math.isnan(low) or math.isnan(high):
+        return math.isnan(low) and math.isnan(high) and is_told
+    # An SD may have an interval where its variance came out negative.
+    return is_told if math.isnan(estimate.value) else low <= estimate.value <= high
 
 
 def coverage(intervals, truth):

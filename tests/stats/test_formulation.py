@@ -73,9 +73,9 @@ def test_the_parts_are_those_of_series():
 
     assert found.cloze.seed_sd == seed_sd(curve)
     assert found.cloze.seed_sd_last == last_seed_sd(curve[:, -1])
-    assert found.cloze.snr == signal_to_noise(curve[:, -1])
+    assert found.cloze.snr == signal_to_noise(curve[:, -1], n_items=50)
     assert found.cloze.snr_above_chance == signal_to_noise(
-        curve[:, -1], above=0.25, quantity="snr_above_chance"
+        curve[:, -1], above=0.25, n_items=50, quantity="snr_above_chance"
     )
     assert found.correlation.value == pytest.approx(
         np.corrcoef(choice.mean(-1).ravel(), curve.ravel())[0, 1]

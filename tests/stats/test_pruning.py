@@ -187,6 +187,7 @@ def test_pruning_on_the_models_that_chose_is_told(runs, codes):
     assert codes(found) == [
         "evaluated-on-training",
         "few-respondents",
+        "shape-of-seeds",
         "conservative-interval",
     ]
 
@@ -198,7 +199,11 @@ def test_pruning_with_gaps_in_the_held_out_runs(runs, codes):
     held_out[1, 2, 7] = nan
     found = prune_items(training, held_out, n_random=3, rng=1)
 
-    assert codes(found) == ["conservative-interval", "items-not-shared"]
+    assert codes(found) == [
+        "shape-of-seeds",
+        "conservative-interval",
+        "items-not-shared",
+    ]
     assert not found.kept[7]
     assert found.full[0] == pytest.approx(np.delete(held_out, 7, axis=-1)[:, -1].mean())
 

@@ -350,11 +350,15 @@ def test_what_has_no_monotonicity_has_no_interval():
 
 
 def test_few_steps_reversals_or_items_are_told():
-    few = monotonicity_interval(cells_of(shape=(3, 4, 200)), n_splits=50)
+    few, more = (
+        monotonicity_interval(cells_of("chance", (3, n, 200)), n_splits=50)
+        for n in (7, 8)
+    )
     rising = monotonicity_interval(cells_of("rising", (1, 10, 3000)), n_splits=50)
     short = monotonicity_interval(cells_of("chance", (1, 10, 99)), n_splits=50)
 
-    assert "few-steps" in codes(few)
+    assert codes(few) == ["few-steps"]
+    assert codes(more) == []
     assert codes(rising) == ["few-reversals"]
     assert codes(short) == ["few-items"]
 

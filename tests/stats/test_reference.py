@@ -122,7 +122,7 @@ def test_three_times_the_published_sd():
     )
     assert found.is_unlike
     assert found.published == pytest.approx(0.0021)
-    assert found.ratio.cautions == ()
+    assert found.ratio.cautions == ours.cautions
     json.dumps(found.to_dict(), allow_nan=False)
 
 
@@ -183,8 +183,8 @@ def test_other_items_are_told(codes):
             ours, task="arc_challenge", formulation="cloze", n_items=n_items
         ).ratio
 
-    assert codes(ratio(1172)) == []
-    assert codes(ratio(200)) == ["other-items"]
+    assert codes(ratio(1172)) == ["shape-of-seeds"]
+    assert codes(ratio(200)) == ["shape-of-seeds", "other-items"]
 
 
 def test_one_seed_has_no_ratio(codes):

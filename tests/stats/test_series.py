@@ -12,8 +12,10 @@ from stats.seed_designs import SEED_SHAPES, coverage
 from harness.errors import DesignError
 from harness.stats.ranks import monotonicity
 from harness.stats.series import (
+    largest_of_normal,
     last_seed_sd,
     last_step,
+    outlying_seed,
     robust_seed_sd,
     seed_sd,
     signal_to_noise,
@@ -299,7 +301,48 @@ def test_seeds_near_the_end_of_their_scale_are_told(last, bounds, told, codes):
         last_seed_sd(np.array(last), bounds=bounds),
         signal_to_noise(np.array(last), bounds=bounds),
     ):
-        assert codes(estimate) == told
+        assert codes(estimate) == [*told, "shape-of-seeds"]
+
+
+FAILED = [0.41, 0.40, 0.42, 0.41, 0.40, 0.43, 0.41, 0.42, 0.40, 0.21]
+
+
+def test_a_seed_that_stands_out_is_told(codes):
+    found = last_seed_sd(np.array(FAILED))
+    told = next(c for c in found.cautions if c.code == "outlying-seed")
+
+    assert told in signal_to_noise(np.array(FAILED)).cautions
+    assert "one of 10 seeds, 0.21, lies 2.81 SDs" in told.text
+    for last in (FAILED[:-1], FAILED[-4:]):
+        assert "outlying-seed" not in codes(last_seed_sd(np.array(last)))
+
+
+@pytest.mark.parametrize(
+    ("n", "at_5", "at_1"),
+    [(5, 1.715, 1.764), (6, 1.887, 1.973), (8, 2.126, 2.274), (10, 2.290, 2.482)],
+)
+def test_the_largest_deviate_is_grubbs_s(n, at_5, at_1):
+    """Two-sided critical values of his table of 1969."""
+    assert largest_of_normal(n, 0.05) == pytest.approx(at_5, abs=1e-3)
+    assert largest_of_normal(n, 0.01) == pytest.approx(at_1, abs=1e-3)
+
+
+def test_normal_seeds_hardly_ever_show_one_as_far_out():
+    seeds = np.random.default_rng(6).normal(size=(4000, 10))
+
+    assert np.mean([bool(outlying_seed(x)) for x in seeds]) == pytest.approx(
+        0.01, abs=0.005
+    )
+
+
+def test_few_items_behind_a_ratio_are_told(codes):
+    one, few, many = (
+        signal_to_noise(WORKED[:, -1], n_items=n) for n in (None, 99, 100)
+    )
+
+    assert codes(few) == ["few-items", "shape-of-seeds"]
+    assert codes(one) == codes(many) == ["shape-of-seeds"]
+    assert one.interval == few.interval
 
 
 @pytest.mark.slow
@@ -330,6 +373,7 @@ def test_bonett_s_interval_by_hand():
         pytest.approx(math.sqrt(c * squares / 9 * math.exp(half)), rel=1e-6),
     )
     assert estimate.value == pytest.approx(np.std(values, ddof=1))
+    assert [c.code for c in estimate.cautions] == ["shape-of-seeds"]
 
 
 def test_the_robust_interval_is_wider_for_heavier_tails():
@@ -359,5 +403,5 @@ def test_seeds_too_few_for_a_robust_interval(last, code, codes):
 
 def test_an_average_over_checkpoints_is_surer_than_it_says(codes):
     """Chi-square counts seeds alone: over five unlike checkpoints it covers 100 %."""
-    assert codes(seed_sd(WORKED)) == ["conservative-interval"]
-    assert codes(seed_sd(WORKED[:, :1])) == []
+    assert codes(seed_sd(WORKED)) == ["shape-of-seeds", "conservative-interval"]
+    assert codes(seed_sd(WORKED[:, :1])) == ["shape-of-seeds"]

@@ -191,6 +191,18 @@ def test_checkpoints_that_resemble_their_neighbours_are_told(n_last):
         assert ("carried-over" in codes(found)) == told
 
 
+@pytest.mark.parametrize(
+    ("n_models", "n_last", "told"), [(10, 5, True), (90, 5, False), (10, 15, False)]
+)
+def test_correlation_that_could_not_show_is_told(n_models, n_last, told):
+    """By hand: .5 - 2 / n against three times (n - 2) / (n sqrt((n - 1) runs))."""
+    rng = np.random.default_rng(3)
+    scores = rng.normal(size=(n_models, 1, n_last))
+    found = signal_noise(scores, n_last=n_last, scale="score", rng=1).noise
+
+    assert ("unseen-carry-over" in codes(found)) == told
+
+
 def test_few_checkpoints_have_no_neighbours_to_resemble():
     found = signal_noise(MODELS[..., :1] + [0, 0.1], n_last=2, scale="score", rng=1)
 
@@ -261,7 +273,8 @@ def test_cautions_name_what_is_wrong_with_runs():
     assert codes(still.noise) == codes(still.snr) == ["constant-over-checkpoints"]
     assert still.noise.value == 0
     assert "scale-near-zero" in codes(at_zero.signal)
-    assert codes(signal_noise(some_runs(mean=0.0), scale="score", rng=1).noise) == []
+    in_scores = signal_noise(some_runs(mean=0.0), scale="score", rng=1).noise
+    assert codes(in_scores) == ["unseen-carry-over"]
     assert codes(signal_noise(uneven, rng=1)) == ["unequal-last-steps"]
     assert "skewed-models" in codes(signal_noise(skewed, rng=1).signal)
     alike = signal_noise(np.full((9, 1, 1), 0.5), runs=RUN, rng=1)
@@ -568,12 +581,17 @@ def test_noisy_subtasks_are_filtered():
 
     assert set(found.chosen) <= {1, 3}
     assert found.chosen == found.order[: len(found.chosen)]
-    assert list(found.snr[list(found.order)]) == sorted(found.snr, reverse=True)
+    ratios = [found.snr[i].value for i in found.order]
+    assert ratios == sorted(ratios, reverse=True)
     assert found.gain.value > 1
     assert codes(found.gain) == []
     frame = found.to_frame()
     assert frame["is_chosen"].sum() == len(found.chosen)
-    assert json.loads(json.dumps(found.to_dict()))["chosen"] == list(found.chosen)
+    assert frame["snr"].tolist() == ratios
+    assert (frame["snr_of_first_low"] < frame["snr_of_first"]).all()
+    row = json.loads(json.dumps(found.to_dict()))
+    assert row["chosen"] == list(found.chosen)
+    assert row["snr_of_first"][-1]["high"] == found.snr_of_first[-1].interval.high
 
 
 def test_the_ratio_of_the_first_k_is_that_of_their_mean():
@@ -583,20 +601,51 @@ def test_the_ratio_of_the_first_k_is_that_of_their_mean():
 
     for k in (1, 2, 3):
         mean = scores[list(found.order[:k])].mean(0)
-        assert found.snr_of_first[k - 1] == pytest.approx(
+        assert found.snr_of_first[k - 1].value == pytest.approx(
             signal_noise(mean, signal="rel-std", rng=1).snr.value
         )
-    assert found.snr[0] == pytest.approx(
-        signal_noise(scores[0], signal="rel-std", rng=1).snr.value
+    alone = signal_noise(scores[0], signal="rel-std", rng=1).snr
+    assert found.snr[0].value == pytest.approx(alone.value)
+    assert found.snr[0].interval == pytest.approx(alone.interval, rel=0.05)
+    for one, is_last in zip(found.snr_of_first, (False, False, True), strict=True):
+        assert ("chosen-by-itself" in codes(one)) != is_last
+
+
+@pytest.mark.slow
+def test_ratios_of_subtasks_are_covered():
+    """3 subtasks, 12 models; of the mean of all, signal over noise is .05 / sqrt(3).
+
+    The ratio of the first is that of the largest of three draws, which its interval
+    does not know.
+    """
+    noises = np.array([0.02, 0.03, 0.04])
+    rng = np.random.default_rng(23)
+    # A model's last checkpoint bears its noise too.
+    truths = np.sqrt((0.05**2 + noises**2) / noises**2)
+    of_all = math.sqrt(0.05**2 + (noises**2).sum() / 9) / math.sqrt(
+        (noises**2).sum() / 9
     )
+    held = []
+    for _ in range(150):
+        scores = subtasks(noises, n_models=12, seed=rng)
+        found = filter_subtasks(
+            scores, signal="rel-std", scale="score", n_splits=2, rng=rng
+        )
+        pairs = zip(
+            [*found.snr, found.snr_of_first[-1]], [*truths, of_all], strict=True
+        )
+        held.append([e.interval.low <= t <= e.interval.high for e, t in pairs])
+
+    assert np.mean(held, axis=0) == pytest.approx(0.95, abs=0.05)
 
 
 def test_choosing_among_equals_is_the_winner_s_curse():
     """Of equally noisy subtasks the chosen look better than all, on their models."""
     found = filter_subtasks(subtasks([0.3] * 30, n_models=8), rng=1)
 
-    assert max(found.snr_of_first) / found.snr_of_first[-1] > 1
-    assert found.gain.value < max(found.snr_of_first) / found.snr_of_first[-1]
+    ratios = [one.value for one in found.snr_of_first]
+    assert max(ratios) / ratios[-1] > 1
+    assert found.gain.value < max(ratios) / ratios[-1]
     assert ("winners-curse" in codes(found.gain)) == (found.gain.value <= 1)
 
 
@@ -637,10 +686,13 @@ def test_options_of_the_filter_change_it():
         {"scale": "chance", "chance": 0.25},
         {"n_last": 3},
     ):
-        assert (filter_subtasks(scores, rng=1, **options).snr != one.snr).any()
+        other = filter_subtasks(scores, rng=1, **options)
+        assert [e.value for e in other.snr] != [e.value for e in one.snr]
     for options in ({"confidence_level": 0.5}, {"n_splits": 50}):
         other = filter_subtasks(scores, rng=1, **options).gain
         assert other.interval != one.gain.interval
+    half = filter_subtasks(scores, rng=1, confidence_level=0.5)
+    assert half.snr[0].interval.high < one.snr[0].interval.high
 
 
 def test_a_run_that_scores_nothing_has_no_relative_noise(codes):

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.frames import CONDITION
-from harness.report.sheets.sheet import NOTES, Column, Footnotes, Sheet
+from harness.report.sheets.sheet import (
+    NOTES,
+    STANDING,
+    Column,
+    Footnotes,
+    Sheet,
+    standing,
+)
 from harness.report.text import (
     condition_name,
     correlation,
@@ -86,6 +93,13 @@ def _sheet(rows: Sequence[Breakdown], columns: tuple[Column, ...]) -> Sheet:
         parts=parts,
         label="row",
         notes=notes.texts,
+        remarks=standing(
+            caution
+            for found in rows
+            for part in found.parts
+            if isinstance(part, StepNoise)
+            for caution in part.seed_sd.cautions
+        ),
         frame=lambda: breakdown_frame(rows),
     )
 
@@ -100,7 +114,7 @@ def _cells(part: StepNoise | SeedCurve, notes: Footnotes) -> tuple[str, ...]:
             spread(part.seed_sd.value),
             spread_interval(part.seed_sd),
             str(part.n_seeds),
-            notes.marks(part.seed_sd.cautions),
+            notes.marks(c for c in part.seed_sd.cautions if c.code not in STANDING),
         )
     return (
         part.metric,

@@ -57,6 +57,9 @@ class Sheet:
     sentences: tuple[str, ...] = ()
 
 
+STANDING = frozenset({"conservative-interval", "shape-of-seeds"})
+"""Cautions that every interval of their kind carries: no row has them for a note."""
+
 Refused = Sequence[tuple[Respondents, DesignError]]
 """Who cannot be analysed, and why."""
 
@@ -85,6 +88,12 @@ class Footnotes:
             also = f" (the first of {len(others) + 1} alike)" if others else ""
             notes.append(f"{first}{also} [{kind.partition(' ')[0]}]")
         return tuple(notes)
+
+
+def standing(cautions: Iterable[Caution]) -> tuple[str, ...]:
+    """Return what is said once below a table, of `STANDING`."""
+    told = dict.fromkeys(c for c in cautions if c.code in STANDING)
+    return tuple(f"{caution.text} [{caution.code}]" for caution in told)
 
 
 def refusals(

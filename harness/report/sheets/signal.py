@@ -76,11 +76,13 @@ def signal_frame(rows: Sequence[TaskSignal]) -> pd.DataFrame:
 def best_sentence(rows: Sequence[TaskSignal], best: SubtaskFilter) -> str:
     """Say which tasks to keep, and what that gives on models that did not choose."""
     names = ", ".join(condition_name(rows[i].who) for i in best.chosen)
-    first = float(best.snr_of_first[len(best.chosen) - 1])
+    first, everything = (
+        f"{ratio(one.value)} {between(*one.interval, ratio)}".rstrip()
+        for one in (best.snr_of_first[len(best.chosen) - 1], best.snr_of_first[-1])
+    )
     told = (
-        f"The mean of {names} has the largest SNR, {ratio(first)}, of the "
-        f"{len(rows)} tasks taken best first; all of them have "
-        f"{ratio(float(best.snr_of_first[-1]))}."
+        f"The mean of {names} has the largest SNR, {first}, of the {len(rows)} tasks "
+        f"taken best first; all of them have {everything}."
     )
     gain = best.gain
     if gain.value != gain.value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
+from harness.report.sheets.sheet import NOTES, STANDING, Footnotes, Sheet
 from harness.report.text import (
     AT_CHANCE,
     UNDEFINED,
@@ -22,7 +22,6 @@ from harness.report.text import (
 from harness.stats.variance import TaskVariance, variance_frame
 
 LEGEND = f"{AT_CHANCE} guessing explains it: chance lies in the interval over items"
-CONSERVATIVE = "conservative-interval"
 
 SHARE = (
     "train seed %: of the variance between seeds at the last checkpoint, what is the "
@@ -108,6 +107,6 @@ def _cells(row: TaskVariance, notes: Footnotes) -> tuple[str, ...]:
         correlation(continuous.monotonicity.value) if continuous else UNDEFINED,
         str(row.n_seeds),
         str(row.n_checkpoints),
-        # Of an interval that this table does not show.
-        notes.marks(c for c in shown_cautions(row) if c.code != CONSERVATIVE),
+        # They are of intervals, which this table does not show.
+        notes.marks(c for c in shown_cautions(row) if c.code not in STANDING),
     )
