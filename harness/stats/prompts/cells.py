@@ -148,10 +148,11 @@ def reward_cells(
     within = squares / (counts if mode == "p1" else counts - 1)
     fewest = int(counts.min())
     if mode == "p1" and fewest < PLUG_IN_RESPONSES:
+        part = {1: "all", 2: "half"}.get(fewest, f"1/{fewest}")
         text = (
             f"with {fewest} response{'s' if fewest > 1 else ''} to a cell the plug-in "
-            f"leaves a {'half' if fewest == 2 else f'share of 1/{fewest}'} of their "
-            "noise in the variance among system prompts; mode='unbiased' does not"
+            f"leaves {part} of their noise in the variance among system prompts; "
+            "mode='unbiased' takes it off, from 2 responses on"
         )
         cautions.append(Caution("few-responses", text))
     return Cells(

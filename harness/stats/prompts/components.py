@@ -17,6 +17,7 @@ from harness.stats.prompts.jackknife import (
     LeftOut,
     Moments,
     left_out_interval,
+    without_each,
 )
 from harness.stats.repeats import ComponentTable, check_counts, negative_component
 
@@ -117,7 +118,17 @@ def prompt_components(
     check_counts(n_system, n_user, "system prompt")
     systems, users = LeftOut.of(cells), LeftOut.of(_transposed(cells))
     # Seen from user prompts, leaving a row out is leaving a system prompt out.
-    users = replace(users, system=users.user, user=users.system)
+    users = replace(
+        users,
+        system=users.user,
+        user=users.system,
+        both=replace(
+            users.both,
+            one=users.both.one.T,
+            mean=users.both.mean.T,
+            noise=users.both.noise.T,
+        ),
+    )
 
     def estimate(
         left_out: LeftOut,
@@ -200,18 +211,17 @@ def _transposed(cells: Cells) -> Cells:
 
 def _response(cells: Cells, confidence_level: float) -> Estimate:
     within = cells.within
-    n_system, n_user = within.shape
-    value = float(within.mean())
     estimate = Estimate(
         quantity="response_variance",
-        value=value,
+        value=float(within.mean()),
         confidence_level=confidence_level,
-        n=n_system,
+        n=len(within),
         method=f"variance within a cell, mean over cells; {OVER_BOTH}",
     )
     left_out = [
-        (n * value - within.mean(axis)) / (n - 1)
-        for n, axis in ((n_system, 1), (n_user, 0))
+        without_each(within.mean(1)),
+        without_each(within.mean(0)),
+        without_each(without_each(within).T).T,
     ]
     return left_out_interval(estimate, left_out, offset=0)
 
@@ -227,16 +237,22 @@ def _consistency(systems: LeftOut, confidence_level: float) -> Estimate:
             "so that there is nothing to share out; more responses would tell",
         )
 
-    def ratio(m: Moments) -> Floats:
-        return np.asarray(m.common / m.per_prompt)
+    moments = systems.all
+    value = moments.common / moments.per_prompt
 
-    # U times the variance of means over that on single user prompts, at least 0.
-    floor = 1 / (systems.all.n_user - 1)
+    def share(m: Moments) -> Floats:
+        # Linear in what a prompt changes: without some, both parts may be none.
+        return np.asarray(
+            value + (m.common - value * m.per_prompt) / moments.per_prompt
+        )
+
+    # With it, U times the variance of means over that on single user prompts.
+    floor = 1 / (moments.n_user - 1)
     return systems.estimate(
         "consistency",
-        ratio,
-        "system / (system + interaction)",
-        seen=lambda m: ratio(m) + floor,
+        share,
+        "system / (system + interaction), linearised",
+        seen=lambda m: share(m) + floor,
         over_user=True,
         confidence_level=confidence_level,
     )

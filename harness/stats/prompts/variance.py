@@ -13,7 +13,7 @@ import numpy.typing as npt
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
 from harness.stats.intervals import check_level
 from harness.stats.prompts.cells import MODE_NAMES, Mode, reward_cells
-from harness.stats.prompts.jackknife import LeftOut, Moments
+from harness.stats.prompts.jackknife import LeftOut, Moments, ratio
 from harness.stats.repeats import negative_component
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _share(left_out: LeftOut, confidence_level: float) -> Estimate:
         )
 
     def noise_share(m: Moments) -> Floats:
-        return np.asarray(m.noise_of_mean / m.mean)
+        return ratio(m.noise_of_mean, m.mean)
 
     rest = left_out.estimate(
         name, noise_share, what, seen=noise_share, confidence_level=confidence_level
