@@ -27,6 +27,7 @@ from harness.stats.prompts.search import (
     best_subset,
     score_matrix,
 )
+from harness.stats.repeats import without_rounding
 from harness.stats.resample import RNGLike, SeedLike
 
 if TYPE_CHECKING:
@@ -252,7 +253,8 @@ def select_discriminative(
             f"{search.n_subsets} examined this is the best, and may not be of all"
         )
         cautions.append(Caution("greedy-search", text))
-    draws = np.argsort(rng.random((n_draws, n_user)), axis=1)[:, :size]
+    turns = rng.random((n_draws, n_user))
+    draws = np.sort(turns.argsort(1)[:, :size])
     trials: dict[Choice, list[_Trial]] = {name: [] for name in CHOICE_NAMES}
     again = np.full(size, math.nan)
     if cells.fewest >= LEAST:
@@ -263,20 +265,25 @@ def select_discriminative(
             judges = reward_cells(judge)
             choices = _choices(by, size, budget, draws, rng)
             again += np.isin(search.columns, choices["discriminative"]) / n_splits
-            for name, trial in trials.items():
-                trial.append(_judged(judges, choices[name], system, n_system))
+            for name, subsets in choices.items():
+                trials[name].append(_judged(judges, subsets, system, n_system))
+        why = Caution(
+            "few-user-prompts",
+            "there are fewer others than chosen; twice as many user prompts would do",
+        )
     else:
         text = (
             f"a cell has {cells.fewest} response{'s' if cells.fewest > 1 else ''}; "
             f"{LEAST} or more to each could be halved, to see whether the choice holds "
             "up on those that did not make it"
         )
-        cautions.append(Caution("few-responses", text))
+        why = Caution("few-responses", text)
+        cautions.append(why)
     rows = tuple(
         HeldOut(
             choice=name,
             n_user=n_user if name == "all" else size,
-            score=_score(name, trials[name], n_system, n_splits, confidence_level),
+            score=_score(name, trials[name], n_system, n_splits, confidence_level, why),
         )
         for name in CHOICE_NAMES
     )
@@ -382,14 +389,17 @@ def _choices(
     """Return the subsets that each way chooses by these responses, one a row."""
     q = score_matrix(cells)
     best = best_subset(q, size, budget=budget).columns
-    return {
+    choices: dict[Choice, Codes] = {
         "discriminative": best[None],
         "all": np.arange(len(q))[None],
         "random": draws,
         "raw-variance": _top(cells.means.var(0), size),
         "per-prompt": _top(q.diagonal(), size),
-        "difficulty": _as_hard(cells.means.mean(0), best, len(draws), rng),
     }
+    if len(q) >= 2 * size:
+        as_hard = _as_hard(cells.means.mean(0), best, len(draws), rng)
+        choices["difficulty"] = as_hard
+    return choices
 
 
 def _top(values: Floats, size: int) -> Codes:
@@ -403,8 +413,6 @@ def _as_hard(
     size = len(chosen)
     others = np.setdiff1d(np.arange(len(difficulty)), chosen)
     drawn = np.full((n_draws, size), -1)
-    if len(others) < size:
-        return drawn[:0]
     for k, target in enumerate(difficulty[chosen]):
         distance = np.abs(difficulty[others] - target)
         near = others[np.argsort(distance, kind="stable")[: NEIGHBOURS + size]]
@@ -440,16 +448,12 @@ def _score(
     n_system: int,
     n_splits: int,
     confidence_level: float,
+    why: Caution,
 ) -> Estimate:
     name = "held_out_score"
     method = f"{CHOICE_NAMES[choice]}; mean over {n_splits} splits"
-    if not trials or not len(trials[0].scores):
-        code, text = (
-            ("few-user-prompts", "too few user prompts are left to choose from")
-            if trials
-            else ("few-responses", f"{LEAST} responses or more to each cell would do")
-        )
-        return undefined(name, n=n_system, method=method, code=code, text=text)
+    if not trials:
+        return undefined(name, n=n_system, method=method, code=why.code, text=why.text)
     scores = np.array([trial.scores for trial in trials])
     estimate = Estimate(
         quantity=name,
@@ -483,10 +487,14 @@ def _gain(
     if not ours:
         text = f"{LEAST} responses or more to each cell would do"
         return undefined(quantity, n=0, method=method, code="few-responses", text=text)
-    value = np.mean(
-        [a.scores.mean() - b.scores.mean() for a, b in zip(ours, theirs, strict=True)]
+    mine, others = (
+        float(np.mean([trial.scores.mean() for trial in some]))
+        for some in (ours, theirs)
     )
-    left_out = _left_out(ours) - _left_out(theirs)
+    # Differences of equal scores are those of rounding.
+    value, *left_out = without_rounding(
+        np.append(mine - others, _left_out(ours) - _left_out(theirs)), abs(mine)
+    )
     estimate = Estimate(
         quantity=quantity,
         value=float(value),
@@ -494,7 +502,7 @@ def _gain(
         confidence_level=confidence_level,
         method=method,
     )
-    return left_out_interval(estimate, [left_out])
+    return left_out_interval(estimate, [np.array(left_out)])
 
 
 def _left_out(trials: list[_Trial]) -> Floats:
