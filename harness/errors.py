@@ -75,6 +75,7 @@ ErrorCode = Literal[
     "suite-invalid",
     "suite-missing",
     "suite-unreadable",
+    "suite-unrelated",
     "task-group",
     "task-invalid",
     "task-unsupported",

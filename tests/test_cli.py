@@ -458,7 +458,7 @@ def test_quickstart_shows_noise_and_writes_a_page(
 ):
     without_models.backend = backend
     monkeypatch.setattr(cli.run, "build", lambda: None)
-    monkeypatch.setattr(cli.run, "_zoo", lambda: world.parent / "runs")
+    monkeypatch.setattr(cli.run, "zoo_root", lambda: world.parent / "runs")
     status, out, err = evalvar("quickstart", "--into", "here/s")
 
     assert status == ended

@@ -136,7 +136,7 @@ def _make_plan(path: Path, store: str | None) -> tuple[Suite, Plan]:
             read,
             LMEvalBackend(),
             base=path.parent,
-            zoo=_zoo(),
+            zoo=zoo_root(),
             status=status,
             answered=answered,
             seconds_per_request=rate,
@@ -219,7 +219,8 @@ def _say_errors(result: SweepResult) -> None:
         say(f"failed: {more} more errors; `evalvar status STORE` lists all")
 
 
-def _zoo() -> Path | None:
+def zoo_root() -> Path | None:
+    """Return the zoo of the quickstart, where it is built."""
     from harness.zoo import QUICKSTART, default_root, is_complete
 
     root = default_root()

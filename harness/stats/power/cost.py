@@ -79,40 +79,43 @@ class Cost:
         return seconds
 
 
-def measured_cost(
-    trials: pd.DataFrame, *, levels: Mapping[str, float] | None = None
-) -> Cost:
-    """Return what answers cost in trials that were done, by their own timings.
+def measured_cost(trials: pd.DataFrame, *, task: str) -> dict[str, float]:
+    """Return the seconds of `Cost` by the timings of trials that were done.
 
     Parameters
     ----------
     trials : DataFrame
-        Columns ``load_seconds``, ``build_seconds``, ``seconds``, ``n_items`` and
-        ``repeats`` of `harness.frames.TRIALS`.
-    levels : mapping of str to float
-        As in `Cost`.
+        Of one model. Columns ``task``, ``load_seconds``, ``build_seconds``,
+        ``seconds``, ``n_items`` and ``repeats`` of `harness.frames.TRIALS`.
+    task : str
+        Whose items and answers are meant; a checkpoint is loaded for all tasks alike.
+
+    Returns
+    -------
+    dict
+        ``load``, ``item`` and ``answer``.
 
     Raises
     ------
     DesignError
         ``no-timings``.
     """
-    items = float(trials["n_items"].sum())
-    answers = float((trials["n_items"] * trials["repeats"]).sum())
+    own = trials[trials["task"] == task]
+    items = float(own["n_items"].sum())
+    answers = float((own["n_items"] * own["repeats"]).sum())
     if not answers:
         raise DesignError(
-            "no trial was timed; give --cost load=, item= and answer=",
+            f"no trial of {task} was timed; give --cost load=, item= and answer=",
             code="no-timings",
         )
     loads = trials["load_seconds"][trials["load_seconds"] > 0]
-    build = float(trials["build_seconds"].sum())
-    rest = float((trials["seconds"] - trials["load_seconds"]).sum()) - build
-    return Cost(
-        load=float(loads.mean()) if len(loads) else 0.0,
-        item=build / items,
-        answer=rest / answers,
-        levels=levels or {},
-    )
+    build = float(own["build_seconds"].sum())
+    rest = float((own["seconds"] - own["load_seconds"]).sum()) - build
+    return {
+        "load": float(loads.mean()) if len(loads) else 0.0,
+        "item": build / items,
+        "answer": rest / answers,
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +275,7 @@ def cheapest_design(
         df = noise.df({**counts, **_items(noise, most)})
         least = target / noncentrality(df, power, noise.confidence_level)
     n_items = _items_for(noise, counts, least**2)
-    is_open = n_items <= most
+    is_open = np.isfinite(n_items) & (n_items <= most)
     counts = {facet: n[is_open] for facet, n in counts.items()}
     counts[ITEM] = n_items[is_open]
     seconds = np.broadcast_to(
@@ -378,10 +381,13 @@ def _items_for(
         needed = np.ceil((one - rest) / (variance - rest) * (1 - 1e-12))
     n_items = np.where(rest < variance, np.maximum(needed, n_now), np.inf)
     there = noise.variance({**counts, **_items(noise, n_now)})
-    return np.broadcast_to(np.where(there <= variance, n_now, n_items), shape).copy()
+    n_items = np.where(there <= variance, n_now, n_items)
+    # A variance that is estimated to be none at all is no proof of one.
+    reached = noise.variance({**counts, **_items(noise, n_items)})
+    return np.broadcast_to(np.where(reached > 0, n_items, np.inf), shape).copy()
 
 
-def _items(noise: Noise, n: float) -> dict[str, float]:
+def _items(noise: Noise, n: float | Floats) -> dict[str, float | Floats]:
     return {ITEM: n} if ITEM in noise.facets else {}
 
 

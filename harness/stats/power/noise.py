@@ -74,9 +74,9 @@ class Noise:
 
     @property
     def facets(self) -> tuple[str, ...]:
-        """The facets of which more levels would change something."""
+        """The facets of which more levels can be had, and would change something."""
         used = {facet for source in self.sources for facet in source.facets}
-        return tuple(facet for facet in self.counts if facet in used)
+        return tuple(f for f in self.counts if f in used and f not in self.fixed)
 
     def variance(self, counts: Mapping[str, Any] | None = None) -> Any:
         """Return the variance under `counts`, which are as run where not given.

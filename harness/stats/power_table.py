@@ -1,0 +1,388 @@
+"""What is worth buying next for each model and task, and what would it show?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import DesignError
+from harness.stats.estimate import Caution
+from harness.stats.facets import FACETS, FacetScores
+from harness.stats.ledger.ledger import Ledger, variance_ledger
+from harness.stats.power.cost import (
+    Cost,
+    Design,
+    Gain,
+    best_design,
+    cheapest_design,
+    design_of,
+    gains,
+    measured_cost,
+)
+from harness.stats.power.noise import (
+    MODEL,
+    Noise,
+    noise_between_models,
+    noise_of_difference,
+    noise_of_score,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Codes = npt.NDArray[np.intp]
+
+ASSUMED = 0.5
+"""Correlation of two models over items where a store has one model: Miller's example.
+"""
+
+PARTS = ("load", "item", "answer")
+"""Costs that are measured, and may be given instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TaskPower:
+    """What a design shows of one model at one task, and what more of it would.
+
+    Attributes
+    ----------
+    scores : FacetScores
+        Of the last step, if none was asked for.
+    ledger : Ledger
+        Of them.
+    score, difference : Noise
+        Of the mean score; and of its difference to that of another model, put the same
+        items, templates and few-shot seeds.
+    correlation : float
+        Of two models over items.
+    n_models : int
+        Which the correlation is estimated from; 1 if it is assumed.
+    cost : Cost
+        By the model's own trials at the task.
+    now, difference_now : Design
+        The design as run, for one score and for a difference.
+    gains : tuple of Gain
+        What more of each facet does to what is asked for, the most first.
+    wanted : Design or None
+        The cheapest design that reaches the target, or the best within the budget;
+        none if there is no target, or no design reaches it.
+    """
+
+    scores: FacetScores
+    ledger: Ledger
+    score: Noise
+    difference: Noise
+    correlation: float
+    n_models: int
+    cost: Cost
+    now: Design
+    difference_now: Design
+    gains: tuple[Gain, ...]
+    wanted: Design | None
+    cautions: tuple[Caution, ...] = ()
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Most levels of facets that can be had."""
+        return {"item": self.scores.n_items_total}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types; a ``nan`` becomes ``None``."""
+        who = ("model", "task", "formulation", "num_fewshot", "generation", "settings")
+        rho = self.correlation
+        return {
+            **{name: getattr(self.scores, name) for name in who},
+            "metric": self.scores.metric,
+            "mean": self.ledger.mean,
+            "n_items_total": self.scores.n_items_total,
+            "score": self.score.to_dict(),
+            "difference": self.difference.to_dict(),
+            "correlation": None if math.isnan(rho) else rho,
+            "n_models": self.n_models,
+            "cost": {
+                **{part: getattr(self.cost, part) for part in PARTS},
+                "levels": dict(self.cost.levels),
+            },
+            "now": self.now.to_dict(),
+            "difference_now": self.difference_now.to_dict(),
+            "gains": [gain.to_dict() for gain in self.gains],
+            "wanted": self.wanted.to_dict() if self.wanted else None,
+            "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a design is to reach: at most one of these.
+
+    Attributes
+    ----------
+    se : float
+        Standard error of a model's score.
+    difference : float
+        True difference of two models that a test is to find.
+    seconds : float
+        Budget, of which the least standard error of a score is to be had.
+    """
+
+    se: float | None = None
+    difference: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [x for x in (self.se, self.difference, self.seconds) if x is not None]
+        if len(given) > 1 or not all(x > 0 for x in given):
+            raise DesignError(
+                f"{len(given)} targets are given, {given}; give one of a standard "
+                "error, a difference and a budget, above 0",
+                code="bad-target",
+            )
+
+
+def power_table(
+    tables: Iterable[FacetScores],
+    trials: pd.DataFrame,
+    *,
+    model: str | None = None,
+    target: Target | None = None,
+    correlation: float | None = None,
+    fixed: Collection[str] = (),
+    costs: Mapping[str, float] | None = None,
+    power: float = 0.8,
+    confidence_level: float = 0.95,
+) -> tuple[tuple[TaskPower, ...], tuple[tuple[FacetScores, DesignError], ...]]:
+    """Return what more answers would buy each model and task, and what was refused.
+
+    Parameters
+    ----------
+    tables : iterable of FacetScores
+        From `harness.stats.facets.facet_scores`. Of several steps the last counts;
+        restrict `tables` to choose others.
+    trials : DataFrame
+        As `harness.store.Store.trials` has them, for their timings.
+    model : str
+        Only rows of this one; the others tell how alike models are.
+    target : Target
+        What a design is to reach.
+    correlation : float
+        Of two models over items and templates, instead of what several models of the
+        store show; without either it is 0.5.
+    fixed : collection of str
+        Facets of which no other levels are meant; ``item`` for the score on these very
+        items.
+    costs : mapping of str to float
+        Seconds: of ``load``, ``item``, ``answer`` instead of what was measured; of
+        facets, what a further level costs by itself.
+    power, confidence_level : float
+        Of the test of a difference; `confidence_level` also of every interval.
+
+    Raises
+    ------
+    DesignError
+        ``unknown-facet``, ``bad-correlation``, ``bad-power``.
+
+    Notes
+    -----
+    Cautions: ``assumed-correlation``; those of `FacetScores` and of the ledger.
+    """
+    target = target or Target()
+    costs = dict(costs or {})
+    for facet in (*fixed, *(name for name in costs if name not in PARTS)):
+        if facet not in FACETS:
+            raise DesignError(
+                f"{facet!r} is no facet; there are {', '.join(FACETS)}"
+                + ("" if facet in fixed else f", and the costs {', '.join(PARTS)}"),
+                code="unknown-facet",
+            )
+    last = [_last_step(table) for table in tables]
+    rows, refused = [], []
+    for table in last:
+        if model not in (None, table.model):
+            continue
+        others = [other for other in last if _asked(other) == _asked(table)]
+        try:
+            ledger = variance_ledger(
+                table.scores, _codes(table), confidence_level=confidence_level
+            )
+            difference, rho, n_models = _between(ledger, others, correlation, fixed)
+            rows.append(
+                _row(
+                    table,
+                    ledger,
+                    difference,
+                    (rho, n_models),
+                    cost=_cost(table, trials, costs),
+                    target=target,
+                    fixed=fixed,
+                    power=power,
+                )
+            )
+        except DesignError as error:
+            if error.code in {"bad-correlation", "bad-power", "bad-confidence-level"}:
+                raise
+            refused.append((table, error))
+    return tuple(rows), tuple(refused)
+
+
+def _row(
+    table: FacetScores,
+    ledger: Ledger,
+    difference: Noise,
+    alike: tuple[float, int],
+    *,
+    cost: Cost,
+    target: Target,
+    fixed: Collection[str],
+    power: float,
+) -> TaskPower:
+    score = noise_of_score(ledger, fixed=_there(fixed, ledger))
+    asked = score if target.difference is None else difference
+    # More steps would be another score, not a surer one.
+    limits = {"item": float(table.n_items_total), "step": 1.0}
+    wanted = None
+    if target.seconds is not None:
+        wanted = best_design(
+            asked, cost, seconds=target.seconds, limits=limits, power=power
+        )
+    elif target.se is not None or target.difference is not None:
+        wanted = cheapest_design(
+            asked,
+            cost,
+            se=target.se,
+            difference=target.difference,
+            limits=limits,
+            power=power,
+        )
+    rho, n_models = alike
+    cautions = table.cautions
+    if n_models == 1:
+        text = (
+            f"the correlation of two models over items is assumed to be {rho}: one "
+            "model does not tell it; run another on the same items"
+        )
+        cautions = (*cautions, Caution("assumed-correlation", text))
+    return TaskPower(
+        scores=table,
+        ledger=ledger,
+        score=score,
+        difference=difference,
+        correlation=rho,
+        n_models=n_models,
+        cost=cost,
+        now=design_of(score, cost, power=power),
+        difference_now=design_of(difference, cost, power=power),
+        gains=gains(asked, cost, limits, power=power),
+        wanted=wanted,
+        cautions=cautions,
+    )
+
+
+def _last_step(table: FacetScores) -> FacetScores:
+    steps = table.of("step")
+    return table.only(steps == steps.max())
+
+
+def _asked(table: FacetScores) -> tuple[Any, ...]:
+    return (
+        *(table.task, table.formulation, table.num_fewshot, table.generation),
+        *(table.settings, table.metric),
+    )
+
+
+def _codes(table: FacetScores) -> dict[str, Codes]:
+    """Return codes of the facets that a mean is over; a single answer is no repeat."""
+    names = [n for n in FACETS if n != "repeat" or len(table.levels[n]) > 1]
+    return {name: table.of(name) for name in names}
+
+
+def _there(fixed: Collection[str], ledger: Ledger) -> tuple[str, ...]:
+    return tuple(facet for facet in fixed if facet in ledger.counts)
+
+
+def _between(
+    ledger: Ledger,
+    tables: Sequence[FacetScores],
+    correlation: float | None,
+    fixed: Collection[str],
+) -> tuple[Noise, float, int]:
+    """Return the noise of a difference, the correlation, and of how many models."""
+    there = _there(fixed, ledger)
+    if correlation is not None or len(tables) < 2:
+        rho = ASSUMED if correlation is None else correlation
+        return noise_of_difference(ledger, correlation=rho, fixed=there), rho, 1
+    pooled = _pooled(tables, ledger.confidence_level)
+    noise = noise_between_models(pooled, fixed=_there(fixed, pooled))
+    return noise, _correlation(pooled), len(tables)
+
+
+def _correlation(pooled: Ledger) -> float:
+    """Return how much of the variance over items is that of all models alike."""
+    own = next(
+        (e for e in pooled.effects if {*e.facets} == {MODEL, "item"}),
+        None,
+    )
+    both = next((e for e in pooled.effects if e.facets == ("item",)), None)
+    if own is None or both is None:
+        return math.nan
+    alike, apart = both.variance.value, own.variance.value
+    return alike / (alike + apart) if alike + apart > 0 else math.nan
+
+
+def _pooled(tables: Sequence[FacetScores], confidence_level: float) -> Ledger:
+    """Return the ledger of several models, on what all of them were asked."""
+    keyed = [_keys(table) for table in tables]
+    shared = {
+        facet: set.intersection(*({*keys[facet]} for keys in keyed))
+        for facet in ("item", "template", "fewshot_seed")
+    }
+    scores, codes = [], []
+    for number, (table, keys) in enumerate(zip(tables, keyed, strict=True)):
+        place = {
+            facet: {key: i for i, key in enumerate(sorted(shared[facet], key=str))}
+            for facet in shared
+        }
+        columns = {
+            facet: np.array([place[facet].get(key, -1) for key in keys[facet]])[
+                table.of(facet)
+            ]
+            for facet in shared
+        }
+        columns |= {name: table.of(name) for name in ("train_seed", "repeat")}
+        columns[MODEL] = np.full(len(table.scores), number)
+        is_shared = np.all([columns[facet] >= 0 for facet in shared], axis=0)
+        scores.append(table.scores[is_shared])
+        codes.append({name: column[is_shared] for name, column in columns.items()})
+    names = [
+        name
+        for name in codes[0]
+        if name != "repeat" or any(len(table.levels[name]) > 1 for table in tables)
+    ]
+    return variance_ledger(
+        np.concatenate(scores),
+        {name: np.concatenate([some[name] for some in codes]) for name in names},
+        within={"train_seed": [MODEL]},
+        confidence_level=confidence_level,
+    )
+
+
+def _keys(table: FacetScores) -> dict[str, tuple[Any, ...]]:
+    """Return what makes levels the same ones for another model."""
+    items = zip(table.item_indexes, table.levels["item"], strict=True)
+    return {**table.levels, "item": tuple(items)}
+
+
+def _cost(table: FacetScores, trials: pd.DataFrame, costs: Mapping[str, float]) -> Cost:
+    is_own = (trials["status"] == "done") & (trials["model"] == table.model)
+    given = {part: costs[part] for part in PARTS if part in costs}
+    levels = {name: each for name, each in costs.items() if name not in PARTS}
+    measured = (
+        {}
+        if len(given) == len(PARTS)
+        else measured_cost(trials[is_own], task=table.task)
+    )
+    return Cost(**{**measured, **given}, levels=levels)

@@ -1,0 +1,255 @@
+"""What to buy next, from the responses and timings of a store."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.errors import DesignError
+from harness.stats.facets import facet_scores
+from harness.stats.power.noise import noise_of_difference
+from harness.stats.power_table import Target, power_table
+
+
+def world(simulated, *, models=("a", "b"), n_items=30, seeds=3, repeats=1, rng=None):
+    """Draw answers of models that find the same items hard, at two steps."""
+    rng = rng or np.random.default_rng(1)
+    ease = rng.uniform(-2, 2, n_items)
+    parts = []
+    for model in models:
+        own = ease + rng.normal(0, 0.7, n_items)
+        runs = {
+            (seed, step): rng.normal(0, 0.3) + own + step / 100
+            for seed in range(seeds)
+            for step in (50, 100)
+        }
+        for k in range(repeats):
+            answers = {
+                run: (rng.random(n_items) < 1 / (1 + np.exp(-x))).astype(float)
+                for run, x in runs.items()
+            }
+            frame = simulated(answers, model=model, repeat=k, sampled=repeats > 1)
+            parts.append(frame.assign(n_items_total=200))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture
+def trials():
+    return pd.DataFrame(
+        {
+            "status": ["done", "done", "failed"],
+            "model": ["a", "b", "a"],
+            "task": "task",
+            "load_seconds": [2.0, 4.0, 9.0],
+            "build_seconds": [0.3, 0.3, 9.0],
+            "seconds": [5.3, 7.3, 9.0],
+            "n_items": [30, 30, 30],
+            "repeats": 1,
+        }
+    )
+
+
+def table(responses, trials, **options):
+    rows, refused = power_table(facet_scores(responses), trials, **options)
+    assert refused == ()
+    return rows
+
+
+def test_the_last_step_counts(simulated, trials):
+    responses = world(simulated)
+    first, second = table(responses, trials)
+    (again, _) = table(responses[responses["step"] == 100], trials)
+
+    assert (first.scores.model, second.scores.model) == ("a", "b")
+    assert first.scores.levels["step"] == (100,)
+    assert first.now.se == again.now.se
+    assert dict(first.score.counts) == {
+        **{"item": 30, "train_seed": 3, "step": 1, "template": 1, "fewshot_seed": 1}
+    }
+
+
+def test_costs_are_of_the_model_s_own_trials(simulated, trials):
+    first, second = table(world(simulated), trials)
+
+    assert (first.cost.load, second.cost.load) == (2.0, 4.0)
+    assert first.cost.item == pytest.approx(0.01)
+    assert first.cost.answer == pytest.approx(0.1)
+
+
+def test_given_costs_replace_the_measured(simulated, trials):
+    (row,) = table(
+        world(simulated),
+        trials,
+        model="a",
+        costs={"load": 7.0, "train_seed": 50.0},
+    )
+    assert (row.cost.load, row.cost.levels) == (7.0, {"train_seed": 50.0})
+    assert row.cost.answer == pytest.approx(0.1)
+
+    costs = {"load": 1.0, "item": 2.0, "answer": 3.0}
+    (row,) = table(world(simulated), trials.iloc[:0], model="a", costs=costs)
+    assert (row.cost.load, row.cost.item, row.cost.answer) == (1.0, 2.0, 3.0)
+
+
+def test_two_models_tell_how_alike_they_are(simulated, trials):
+    first, second = table(world(simulated), trials)
+
+    assert first.n_models == second.n_models == 2
+    assert 0 < first.correlation < 1
+    assert first.correlation == second.correlation
+    assert first.difference == second.difference
+    assert "assumed-correlation" not in {c.code for c in first.cautions}
+
+
+def test_items_that_one_model_lacks_do_not_tell(simulated, trials):
+    responses = world(simulated)
+    lacks = (responses["model"] == "b") & (responses["item_index"] > 19)
+    row, _ = table(responses[~lacks], trials)
+
+    assert row.difference.counts["item"] == 20
+    assert row.score.counts["item"] == 30
+
+
+def test_one_model_has_a_correlation_assumed(simulated, trials):
+    (row,) = table(world(simulated, models=("a",)), trials)
+
+    assert (row.correlation, row.n_models) == (0.5, 1)
+    assert row.cautions[-1].code == "assumed-correlation"
+    assert row.difference == noise_of_difference(row.ledger, correlation=0.5)
+
+
+def test_a_given_correlation_is_used(simulated, trials):
+    row, _ = table(world(simulated), trials, correlation=0.9)
+
+    assert row.correlation == 0.9
+    assert row.difference == noise_of_difference(row.ledger, correlation=0.9)
+
+
+def test_repeats_are_a_facet_where_there_are_some(simulated, trials):
+    row, _ = table(world(simulated, repeats=3), trials)
+
+    assert row.score.counts["repeat"] == 3
+    assert "repeat" in {gain.facet for gain in row.gains}
+
+
+def test_a_target_finds_the_cheapest_design(simulated, trials):
+    responses = world(simulated)
+    now, _ = table(responses, trials)
+    target = 0.8 * now.now.se.value
+    row, _ = table(responses, trials, target=Target(se=target))
+
+    assert row.wanted is not None
+    assert row.wanted.se.value <= target
+    assert row.wanted.counts["item"] <= row.limits["item"] == 200
+    assert row.wanted.counts["step"] == 1
+
+    far, _ = table(responses, trials, target=Target(se=1e-5))
+    assert far.wanted is None
+
+
+def test_a_difference_is_a_target_of_its_own(simulated, trials):
+    responses = world(simulated)
+    now, _ = table(responses, trials)
+    target = Target(difference=0.9 * now.difference_now.detectable.value)
+    row, _ = table(responses, trials, target=target, power=0.8)
+
+    assert row.wanted is not None
+    assert row.wanted.se.quantity == "se of difference"
+    assert row.wanted.detectable.value <= target.difference
+    assert row.gains[0].design.se.quantity == "se of difference"
+
+
+def test_a_budget_buys_the_surest_design(simulated, trials):
+    row, _ = table(world(simulated), trials, target=Target(seconds=30.0))
+
+    assert row.wanted is not None
+    assert 0 < row.wanted.seconds <= 30
+    assert row.wanted.se.value < row.now.se.value
+
+
+def test_what_is_fixed_drops_out(simulated, trials):
+    row, _ = table(world(simulated), trials)
+    same, _ = table(world(simulated), trials, fixed=["item", "repeat"])
+
+    assert same.now.se.value < row.now.se.value
+    assert same.score.fixed == ("item",)
+    assert "item" not in {gain.facet for gain in same.gains}
+
+
+def test_power_and_level_change_the_numbers(simulated, trials):
+    found = [
+        table(world(simulated), trials, **options)[0].difference_now.detectable
+        for options in ({}, {"power": 0.9}, {"confidence_level": 0.99})
+    ]
+
+    assert found[0].value < found[1].value
+    assert found[0].value < found[2].value
+    assert found[2].confidence_level == 0.99
+
+
+def test_a_row_is_json(simulated, trials):
+    import json
+
+    row, _ = table(world(simulated), trials, target=Target(se=0.05))
+    document = json.loads(json.dumps(row.to_dict(), allow_nan=False))
+
+    assert document["model"] == "a"
+    assert document["now"]["counts"]["item"] == 30
+    assert document["n_models"] == 2
+    assert document["wanted"]["seconds"] > 0
+
+
+def test_what_is_not_told_is_null(simulated, trials):
+    responses = world(simulated, seeds=1).query("item_index == 0")
+    rows, refused = power_table(facet_scores(responses), trials)
+
+    assert rows == ()
+    assert {error.code for _, error in refused} == {"too-few-replicates"}
+
+
+def test_items_that_models_answer_alike_have_no_correlation(simulated, trials):
+    """All answers are right: there is nothing over items to be alike in."""
+    frame = pd.concat(
+        [
+            simulated({(1, 5): [1.0] * 9, (2, 5): [1.0] * 9}, model=model)
+            for model in "ab"
+        ]
+    )
+    rows, _ = power_table(facet_scores(frame), trials)
+
+    assert all(math.isnan(row.correlation) for row in rows)
+    assert rows[0].to_dict()["correlation"] is None
+    assert math.isnan(rows[0].now.se.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "options"),
+    [
+        ("unknown-facet", {"fixed": ["colour"]}),
+        ("unknown-facet", {"costs": {"colour": 1.0}}),
+        ("bad-power", {"power": 1.5}),
+        ("bad-correlation", {"correlation": 2.0}),
+        ("bad-confidence-level", {"confidence_level": 2.0}),
+    ],
+)
+def test_what_cannot_be_used_is_refused(simulated, trials, code, options):
+    with pytest.raises(DesignError) as caught:
+        power_table(facet_scores(world(simulated)), trials, **options)
+
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("given", [{"se": 0.1, "seconds": 1.0}, {"difference": 0.0}])
+def test_one_target_at_a_time_and_above_zero(given):
+    with pytest.raises(DesignError) as caught:
+        Target(**given)
+
+    assert caught.value.code == "bad-target"
+
+
+def test_a_task_without_timings_is_refused(simulated, trials):
+    rows, refused = power_table(facet_scores(world(simulated)), trials.iloc[:1])
+
+    assert [row.scores.model for row in rows] == ["a"]
+    assert [error.code for _, error in refused] == ["no-timings"]
