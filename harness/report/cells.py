@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 
 from harness.report import text
@@ -189,3 +192,12 @@ def row_badges(row: Row) -> tuple[str, ...]:
     if row.n_failed:
         badges.append(f"{text.count(row.n_failed, 'trial')} failed")
     return tuple(badges)
+
+
+def packed(values: npt.NDArray[Any]) -> dict[str, str]:
+    """Return an array as plotly writes it: its type, and its bytes in base64."""
+    little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+    return {
+        "dtype": f"{values.dtype.kind}{values.dtype.itemsize}",
+        "bdata": base64.b64encode(little.tobytes()).decode(),
+    }

@@ -49,7 +49,7 @@ def render(data: ReportData) -> str:
         *(signal.drawn if signal else ()),
         *(one for panel in (subsets.panels if subsets else ()) for one in panel.drawn),
     ]
-    script = _template_text("items.js") + _template_text("page.js")
+    script = "".join(map(_template_text, ("items.js", "suites.js", "page.js")))
     bundle = bundle_text()
     environment = Environment(
         loader=PackageLoader("harness.report"),

@@ -6,8 +6,10 @@ import re
 import pytest
 from report.browsing import OVERFLOW, eventually
 
+from harness.report import text
 from harness.report.gather import gather
 from harness.report.page import render
+from harness.stats.suites import suites
 
 pytestmark = pytest.mark.browser
 
@@ -134,6 +136,98 @@ def test_enter_on_a_signal_shows_its_task(visit, html):
     seen.assert_quiet()
 
 
+@pytest.fixture(scope="module")
+def averaged(simulated_store):
+    """Return three tasks of models with several seeds each, and a fourth alone."""
+    store = simulated_store()
+    for model, seeds in (("m", (0, 1)), ("n", (0,)), ("o", (0, 1, 2))):
+        for task, n in (("facts", 24), ("pairs", 30), ("sums", 40)):
+            store.task(task, model=model, n_items=n, seeds=seeds, steps=STEPS)
+    for model in ("m", "n"):
+        store.task("alone", model=model, n_items=20, seeds=(0,), steps=STEPS)
+    return store.data()
+
+
+@pytest.mark.parametrize("suite", [0, 1])
+@pytest.mark.parametrize("chosen", [[1], [0, 2], [0, 1, 2]])
+def test_the_mean_of_chosen_tasks_is_that_of_python(visit, averaged, suite, chosen):
+    page, seen = visit(render(averaged))
+    found, _ = suites(averaged.signals)
+    wanted = found[suite].signal_noise(chosen)
+    panel = page.locator(".suite").nth(suite)
+    boxes = panel.locator("input[type=checkbox]")
+    assert boxes.count() == 3
+
+    for place in chosen:
+        boxes.nth(place).focus()
+        page.keyboard.press("Space")
+
+    said = panel.locator("output")
+    shown = float(said.get_attribute("data-value"))
+    assert shown == pytest.approx(wanted.snr.value, rel=1e-9)
+    assert said.inner_text().endswith(f"SNR {text.ratio(wanted.snr.value)}")
+    assert f"signal {text.spread(wanted.signal.value)}," in said.inner_text()
+    assert f"noise {text.spread(wanted.noise.value)}," in said.inner_text()
+    assert page.locator("#live").inner_text() == said.inner_text()
+    picks = "_".join(map(str, [suite, *chosen]))
+    assert page.url.endswith(f"suite={picks}")
+    data = "document.getElementById('signal-noise').data"
+    eventually(page, f"{data}.at(-1).marker.symbol === 'star'")
+    rings, star = page.evaluate(f"{data}.slice(-2).map(t => [t.x, t.y])")
+    assert star[0] == pytest.approx([wanted.noise.value])
+    assert star[1] == pytest.approx([wanted.signal.value])
+    own = [found[suite].tasks[k].signal_noise for k in chosen]
+    assert rings[0] == pytest.approx([one.noise.value for one in own])
+    assert rings[1] == pytest.approx([one.signal.value for one in own])
+    seen.assert_quiet()
+
+
+def test_a_link_brings_a_choice_back_and_esc_ends_it(visit, averaged):
+    page, seen = visit(render(averaged), query="#signal?suite=0_0_2.1_1")
+    boxes = page.locator(".suite input")
+    checked = "[...document.querySelectorAll('.suite input')].map(b => +b.checked)"
+
+    assert page.evaluate(checked) == [1, 0, 1, 0, 1, 0]
+    page.locator(".suite button").nth(1).click()
+    eventually(page, "location.hash.includes('suite=0_0_2.1_0_1_2')")
+    page.evaluate("location.hash = '#signal?suite=1_2'")
+    eventually(page, f"JSON.stringify({checked}) === '[0,0,0,0,0,1]'")
+    boxes.first.focus()
+    page.keyboard.press("Escape")
+    eventually(page, "!location.hash.includes('suite')")
+    assert page.evaluate(checked) == [0] * 6
+    said = page.locator(".suite output").all_inner_texts()
+    assert said == ["No task is chosen."] * 2
+    eventually(
+        page,
+        "document.getElementById('signal-noise').data.at(-1).marker?.symbol !== 'star'",
+    )
+    seen.assert_quiet()
+
+
+@pytest.mark.parametrize("suite", ["x", "0", "0_9", "7_0", "0_0..1_0", "0_-1"])
+def test_an_unknown_choice_is_ignored(visit, averaged, suite):
+    page, seen = visit(render(averaged), query=f"#signal?suite={suite}")
+
+    assert page.locator(".suite input:checked").count() == 0
+    seen.assert_quiet()
+
+
+def test_choices_fit_a_narrow_screen_and_paper(visit, averaged):
+    page, seen = visit(
+        render(averaged),
+        query="#signal?suite=0_0_2",
+        viewport={"width": 390, "height": 800},
+    )
+
+    assert page.evaluate(OVERFLOW) == 0
+    page.emulate_media(media="print")
+    assert page.locator(".suite button:visible").count() == 0
+    assert page.locator(".suite input:checked:visible").count() == 2
+    assert "chosen tasks: signal" in page.locator(".suite output").first.inner_text()
+    seen.assert_quiet()
+
+
 def test_choice_and_cloze_stand_below_their_curves(visit, zoo):
     page, seen = visit(render(zoo))
     panel = page.locator(".panel", has=page.locator("table[id^=formulations]"))
@@ -173,6 +267,8 @@ def test_without_scripts_menus_are_gone_and_tables_stay(visit, html):
     page, seen = visit(html, ready=False, java_script_enabled=False)
 
     assert page.locator(".menu:visible").count() == 0
+    assert page.locator(".suite input:visible").count() == 0
+    assert "Mean of all of them: signal" in page.locator(".suite p").first.inner_text()
     assert page.locator("#subset-0-frontier-table").count() == 1
     assert page.locator("code.command").first.is_visible()
     assert seen.remote == []

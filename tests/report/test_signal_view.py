@@ -1,9 +1,11 @@
 """Signal against noise: what is drawn, what is said, what is missing and why."""
 
+import base64
 import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harness.report import page, text
@@ -12,6 +14,7 @@ from harness.report.gather import Refusal, gather
 from harness.report.views.signal import signal_view
 from harness.stats.estimate import Caution
 from harness.stats.respondents import respondents
+from harness.stats.suites import suites
 from harness.stats.tables import score_tables
 
 
@@ -277,3 +280,56 @@ def test_signal_and_subsets_are_sections_with_their_place_in_the_menu(nothing):
     for name in ("signal", "subsets"):
         assert f'<section id="{name}">' in html
         assert f'<a href="#{name}">' in html
+
+
+def test_what_can_be_averaged_is_said(simulated):
+    models(simulated)
+    for name in ("m", "n"):
+        simulated.task("pairs", model=name, n_items=20, seeds=(0, 1))
+        simulated.task("early", model=name, n_items=20, seeds=(0, 1), steps=range(5))
+    data = simulated.data()
+
+    view = signal_view(data)
+
+    found, _ = suites(data.signals)
+    assert [one.metric for one in view.suites] == ["acc", "prob_correct"]
+    for one, shown in zip(found, view.suites, strict=True):
+        whole = one.signal_noise([0, 1])
+        assert shown.labels == ("facts", "pairs")
+        assert "the same 4 runs of 2 models" in shown.sentence
+        assert "the same last 5 steps (50 to 800)" in shown.sentence
+        assert f"SNR {text.ratio(whole.snr.value)} [" in shown.sentence
+        assert shown.data["models"] == [0, 0, 1, 1]
+        assert shown.data["steps"] == 5
+        raw = base64.b64decode(shown.data["scores"]["bdata"])
+        kept = np.frombuffer(raw, shown.data["scores"]["dtype"])
+        assert kept.tolist() == one.scores.ravel().tolist()
+    assert view.alone == (
+        "early (acc), early (prob_correct): no other task has its metric, models, "
+        "seeds and last steps.",
+    )
+    assert "Averaged with no other" in page.render(data)
+
+
+def test_a_mean_without_noise_has_no_ratio(simulated):
+    models(simulated)
+    for name in ("m", "n"):
+        simulated.task("pairs", model=name, n_items=20, seeds=(0, 1))
+    for row in simulated.rows:
+        row["choice_logprobs"] = [-9.0] * 4
+        row["choice_logprobs"][row["target_index"]] = -0.1
+
+    view = signal_view(simulated.data())
+
+    assert "Mean of all of them: no SNR" in view.suites[0].sentence
+
+
+def test_few_checkpoints_are_not_averaged(simulated):
+    for name in ("m", "n"):
+        for task in ("facts", "pairs"):
+            simulated.task(task, model=name, n_items=20, seeds=(0, 1), steps=(1, 2, 3))
+
+    view = signal_view(simulated.data())
+
+    assert view.suites == ()
+    assert "Means of tasks" not in page.render(simulated.data())

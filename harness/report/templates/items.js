@@ -1,19 +1,20 @@
 "use strict";
 // Links the figures, tables and answers of items. All numbers and texts are made in Python.
+const ARRAYS = { f4: Float32Array, f8: Float64Array, i4: Int32Array, u1: Uint8Array };
+const unpack = ({ dtype, bdata }) =>
+  Array.from(new ARRAYS[dtype](Uint8Array.from(atob(bdata), (c) => c.charCodeAt(0)).buffer));
+
 function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) {
   const ROWS = 500; // of a table; more are slow, and nobody reads them
   const SLOTS = 12; // small multiples
   const TRACES = 4; // of each: band, curve, expected, observed
   const GAP = 0.05; // between them, as a share of the figure's width
   const CURVE = 190; // pixels of a row of them
-  const ARRAYS = { f4: Float32Array, f8: Float64Array, i4: Int32Array, u1: Uint8Array };
   const SIGNS = { right: "✓", wrong: "✗", "not asked": "·" };
   const explorers = Object.keys(figures).filter((id) => figures[id].kind === "items");
   const boxes = new Map(); // explorer: places inside the box, or of the filter
   const within = (value, [a, b]) => value >= Math.min(a, b) && value <= Math.max(a, b);
 
-  const unpack = ({ dtype, bdata }) =>
-    Array.from(new ARRAYS[dtype](Uint8Array.from(atob(bdata), (c) => c.charCodeAt(0)).buffer));
   const kept = new Map();
   function column(id, name) {
     const key = `${id} ${name}`;

@@ -12,7 +12,7 @@
   const PAPER = 680; // pixels between the margins of an A4 page
   const NARROW_ROW = 62;
   const LEGEND_LINE = 30;
-  const state = { task: "", model: "", item: "", range: "", seeds: false, even: false };
+  const state = { task: "", model: "", item: "", range: "", suite: "", seeds: false, even: false };
   const chosen = {}; // number of what each figure with a menu shows
   let theme = null; // null follows the system
   let printing = false;
@@ -82,13 +82,14 @@
   }
 
   // Marks that each belong to a task; lines that belong to none stay.
-  function cloud(spec) {
+  function cloud(spec, id) {
     for (const trace of spec.data.filter((t) => t.customdata)) {
       const keep = trace.customdata.map(([, task]) => !state.task || task === state.task);
       const only = (list) => list.filter((_, i) => keep[i]);
       for (const key of ["x", "y", "text", "textposition", "hovertext", "customdata"]) if (trace[key]) trace[key] = only(trace[key]);
       if (Array.isArray(trace.marker.size)) trace.marker.size = only(trace.marker.size);
     }
+    if (id === "signal-noise") suites.mark(spec);
     return { data: spec.data, layout: spec.layout };
   }
 
@@ -143,7 +144,7 @@
 
   function writeAddress(section) {
     const query = new URLSearchParams();
-    for (const name of ["task", "model", "item", "range"]) if (state[name]) query.set(name, state[name]);
+    for (const name of ["task", "model", "item", "range", "suite"]) if (state[name]) query.set(name, state[name]);
     const anchor = section ?? location.hash.slice(1).split("?")[0];
     const hash = anchor + (query.size ? `?${query}` : "");
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
@@ -161,6 +162,8 @@
     state.item = items.isKnown(item) ? item : "";
     const range = wanted.get("range") ?? "";
     state.range = items.isRange(range) ? range : "";
+    const suite = wanted.get("suite") ?? "";
+    state.suite = suites.isKnown(suite) ? suite : "";
     return anchor;
   }
 
@@ -168,6 +171,7 @@
     Object.assign(state, change);
     applyFilters();
     items.showAll();
+    suites.show();
     writeAddress();
     say(state.task || state.model ? `Showing ${[state.task, state.model].filter(Boolean).join(", ")}` : "Showing everything");
     await drawAll();
@@ -307,6 +311,8 @@
     figures, byId, say, state, draw, writeAddress, isNarrow: () => narrow.matches && !printing,
   });
 
+  const suites = suiteParts({ byId, say, state, draw, writeAddress });
+
   // ---- start -----------------------------------------------------------------------
 
   byId("theme-button").hidden = false;
@@ -321,7 +327,7 @@
   addEventListener("afterprint", () => print(false));
   matchMedia("print").addEventListener("change", (event) => print(event.matches));
   addEventListener("hashchange", () => {
-    const shown = () => `${state.task} ${state.model} ${state.item} ${state.range}`;
+    const shown = () => `${state.task} ${state.model} ${state.item} ${state.range} ${state.suite}`;
     const before = shown();
     // A plain anchor, such as a caution's, leaves the filters as they are.
     if (!location.hash.includes("?")) return writeAddress();
@@ -332,6 +338,7 @@
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     items.clear();
+    suites.clear();
     if (state.task || state.model) select({ task: "", model: "" });
   });
   if (byId("filters")) {
@@ -350,6 +357,7 @@
   }));
   const anchor = readAddress();
   items.start();
+  suites.show();
   showTheme();
   applyFilters();
   await drawAll();

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from harness.report.cells import (
     condition_detail,
     estimate_cell,
     number_cell,
+    packed,
 )
 from harness.report.figures.items import (
     MAX_CURVES,
@@ -180,7 +180,7 @@ def _view(name: str, row: TaskItems, fit: TaskIrt | None, reason: str) -> ItemsV
         ),
         table=_item_table(row, fit, cells, order, heading["title"]),
         extra={
-            "columns": {n: _packed(v.astype(np.float32)) for n, _, v in columns},
+            "columns": {n: packed(v.astype(np.float32)) for n, _, v in columns},
             "axes": {n: words for n, words, _ in columns},
             "cells": [[cell.text for cell in line] for line in cells],
             "order": order,
@@ -464,20 +464,11 @@ def _answers(who: Respondents) -> dict[str, Any]:
     return {
         "levels": levels,
         "bits": len(levels) <= 2,
-        "codes": _packed(np.packbits(small) if len(levels) <= 2 else small.ravel()),
+        "codes": packed(np.packbits(small) if len(levels) <= 2 else small.ravel()),
         "runs": run_names,
         "steps": [text.step_name(step) for step in steps],
         "row": [run_names.index(run) for run in runs],
         "column": [steps.index(step) for step in who.steps],
-    }
-
-
-def _packed(values: npt.NDArray[Any]) -> dict[str, str]:
-    """Return an array as plotly writes it: its type, and its bytes in base64."""
-    little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
-    return {
-        "dtype": f"{values.dtype.kind}{values.dtype.itemsize}",
-        "bdata": base64.b64encode(little.tobytes()).decode(),
     }
 
 

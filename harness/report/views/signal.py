@@ -17,12 +17,15 @@ from harness.report.cells import (
     condition_detail,
     estimate_cell,
     number_cell,
+    packed,
 )
 from harness.report.figures.signal import Mark, decision_figure, signal_figure
 from harness.report.figures.style import NAME
 from harness.report.gather import ReportData
+from harness.stats.decisions import N_LAST
 from harness.stats.estimate import Estimate
 from harness.stats.signal_table import TaskSignal
+from harness.stats.suites import Suite, suites
 
 FILLS = {
     "one-model": "list checkpoints of a second model in the suite and run it again",
@@ -31,6 +34,19 @@ FILLS = {
     "few-checkpoints": "list 5 or more steps of each run in the suite and run it again",
 }
 """What to do about a task that has no place in the figure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteView:
+    """Tasks whose mean the reader can look at, whichever of them are chosen."""
+
+    metric: str
+    sentence: str
+    """What the mean of all of them shows, and what they share."""
+
+    labels: tuple[str, ...]
+    data: dict[str, Any]
+    """Each run's model, how many steps, and scores of tasks × runs × steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +61,10 @@ class SignalView:
     """Code, text and names of the rows."""
 
     methods: tuple[str, ...]
+    suites: tuple[SuiteView, ...]
+    alone: tuple[str, ...]
+    """What can be averaged with nothing, and why."""
+
     has_decisions: bool
     """Whether larger models were named, and so decisions can be judged."""
 
@@ -78,12 +98,21 @@ def signal_view(data: ReportData) -> SignalView | None:
     missing = tuple(
         f"{', '.join(names)}: {reason}." for reason, names in reasons.items()
     )
+    named = {id(one.row): one.name for one in rows}
+    found, left_out = suites(data.signals)
+    alone: dict[str, list[str]] = {}
+    for row, reason in left_out:
+        alone.setdefault(reason, []).append(named[id(row)])
     drawn = (_scatter(rows), *_decisions(rows)) if rows else ()
     return SignalView(
         drawn=drawn,
         missing=missing,
         cautions=_cautions(rows),
         methods=_methods(rows),
+        suites=tuple(_suite(one) for one in found if len(one.steps) == N_LAST),
+        alone=tuple(f"{', '.join(names)}: {why}." for why, names in alone.items())
+        if found
+        else (),
         has_decisions=any(one.row.averaging for one in rows),
     )
 
@@ -214,6 +243,32 @@ def _decisions(rows: Sequence[_Named]) -> tuple[Drawn, ...]:
             figure=decision_figure(marks) if marks else None,
             table=_decision_table(judged),
         ),
+    )
+
+
+def _suite(one: Suite) -> SuiteView:
+    whole = one.signal_noise(range(len(one.tasks)))
+    models = list(dict.fromkeys(model for model, _ in one.runs))
+    told = "no SNR"
+    if not math.isnan(whole.snr.value):
+        told = (
+            f"signal {text.spread(whole.signal.value)}, noise "
+            f"{text.spread(whole.noise.value)}, SNR {text.ratio(whole.snr.value)} "
+            f"{text.ratio_interval(whole.snr)}".rstrip()
+        )
+    return SuiteView(
+        metric=one.metric,
+        sentence=f"These {len(one.tasks)} tasks can be averaged, since the same "
+        f"{text.count(len(one.runs), 'run')} of {len(models)} models answered them at "
+        f"the same last {len(one.steps)} steps ({text.step_name(one.steps[0])} to "
+        f"{text.step_name(one.steps[-1])}). Mean of all of them: {told}; models that "
+        f"are all the same would show an SNR of {text.ratio(whole.snr_of_equals)}.",
+        labels=tuple(text.task_labels([row.who for row in one.tasks])),
+        data={
+            "models": [models.index(model) for model, _ in one.runs],
+            "steps": len(one.steps),
+            "scores": packed(one.scores),
+        },
     )
 
 
