@@ -44,16 +44,6 @@ class TaskPrompts:
     curves: PromptCurves
     cautions: tuple[Caution, ...] = ()
 
-    @property
-    def train_seed(self) -> int:
-        """Of the checkpoint."""
-        return int(self.scores.levels["train_seed"][0])
-
-    @property
-    def step(self) -> int:
-        """Of the checkpoint."""
-        return int(self.scores.levels["step"][0])
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
         return {

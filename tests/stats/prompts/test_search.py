@@ -119,6 +119,14 @@ def test_the_order_of_user_prompts_does_not_matter():
         assert sorted(order[there.columns]) == here.columns.tolist()
 
 
+def test_how_many_are_added_up_at_a_time_does_not_matter(monkeypatch):
+    tables = [matrix(np.random.default_rng(seed), 10, 9) for seed in range(20)]
+    at_once = [best_subset(q, 3).columns.tolist() for q in tables]
+    monkeypatch.setattr("harness.stats.prompts.search.BLOCK", 40)
+
+    assert [best_subset(q, 3).columns.tolist() for q in tables] == at_once
+
+
 def test_four_of_thirty_and_two_of_a_thousand_are_all_examined():
     rng = np.random.default_rng(6)
     four = best_subset(matrix(rng, 16, 30), 4)
