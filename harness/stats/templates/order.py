@@ -29,6 +29,9 @@ ROUNDING = 1e-9
 FEW_TEMPLATES = 5
 """Fewer leave the jackknife over templates too little to go by."""
 
+ENOUGH_MODELS = 5
+"""Of fewer, whose order may turn half of the time, intervals cover 80 to 100 %."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TemplateOrder:
@@ -177,7 +180,8 @@ def template_order(
     Cautions: ``items-of-their-own``, ``no-items`` (means only, and no number of items:
     chance is not known), ``few-templates`` (fewer than 5: no interval),
     ``constant-over-templates`` (no template orders otherwise: no interval),
-    ``tied-models``, where a template has all models level: it is no order and left out.
+    ``tied-models``, where a template has all models level: it is no order and left out;
+    ``few-models`` (fewer than 5: in simulations intervals cover 80 to 100 %).
 
     References
     ----------
@@ -239,6 +243,12 @@ def template_order(
         out[first, second], out[second, first] = values, sign * values
         return out
 
+    def told(estimate: Estimate) -> Estimate:
+        if n_models >= ENOUGH_MODELS or math.isnan(estimate.interval.low):
+            return estimate
+        text = f"{n_models} models are few; the interval may not hold its level"
+        return _cautioned(estimate, Caution("few-models", text))
+
     return TemplateOrder(
         names=names,
         difference=table(mean, -1),
@@ -247,10 +257,12 @@ def template_order(
         against_mean=table(against),
         by_chance=table(chance),
         without_chance=table(true),
-        reversal=_over_pairs("reversal", both, confidence_level, (0, 1)),
+        reversal=told(_over_pairs("reversal", both, confidence_level, (0, 1))),
         reversal_by_chance=float(chance.mean()),
-        tau=_over_pairs("tau", _taus(signs[:, is_order]), confidence_level, (-1, 1)),
-        concordance=_concordance(means[:, is_order], confidence_level),
+        tau=told(
+            _over_pairs("tau", _taus(signs[:, is_order]), confidence_level, (-1, 1))
+        ),
+        concordance=told(_concordance(means[:, is_order], confidence_level)),
         margin=margin,
         n_models=n_models,
         n_templates=n_templates,

@@ -24,10 +24,13 @@ Floats = npt.NDArray[np.float64]
 
 ALIKE = "templates differ less than chance alone predicts; more items would tell"
 
-TEXTS = {
-    "negative-component": ALIKE,
-    "shape-of-seeds": "the interval takes templates as normal; with heavy or lopsided "
-    "tails, such as one in ten that fails, it covers as little as 77 %",
+OTHERWISE = {
+    "negative-component": Caution("negative-component", ALIKE),
+    "shape-of-seeds": Caution(
+        "shape-of-templates",
+        "the interval takes templates as normal; with heavy or lopsided tails, such as "
+        "one in ten that fails, it covers as little as 77 %",
+    ),
 }
 """What is said otherwise of templates than of seeds, by the code of the caution."""
 
@@ -345,7 +348,7 @@ def _of_templates(estimate: Estimate, unit: str = "seed") -> Estimate:
         quantity=said(estimate.quantity),
         method=said(estimate.method),
         cautions=tuple(
-            Caution(said(c.code), TEXTS.get(c.code, said(c.text)))
+            OTHERWISE.get(c.code, Caution(said(c.code), said(c.text)))
             for c in estimate.cautions
         ),
     )

@@ -198,3 +198,28 @@ def test_an_order_is_a_table():
         ("b", "c"),
     ]
     assert found.to_dict()["reversed"][0][0] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_templates", [10, 30])
+def test_intervals_cover(n_templates):
+    rng = np.random.default_rng(11)
+    model = rng.normal(0, 0.05, (6, 1))
+
+    def drawn(n):
+        p = 0.5 + model + rng.normal(0, 0.05, (1, n)) + rng.normal(0, 0.05, (6, n))
+        return template_order(rng.binomial(100, np.clip(p, 0, 1)) / 100)
+
+    found, truth = [drawn(n_templates) for _ in range(400)], drawn(2_000)
+    for name in ("reversal", "tau"):
+        known = getattr(truth, name).value
+        ends = [getattr(f, name).interval for f in found]
+        assert 0.92 < np.mean([low <= known <= high for low, high in ends]) < 0.98
+
+
+def test_few_models_leave_the_level_open():
+    rng = np.random.default_rng(12)
+
+    (caution,) = template_order(rng.random((4, 8))).tau.cautions
+    assert caution.code == "few-models"
+    assert template_order(rng.random((5, 8))).tau.cautions == ()
