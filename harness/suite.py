@@ -216,6 +216,12 @@ def _kind_of(entry: Any) -> str | None:
     return kinds[0] if len(kinds) == 1 else None
 
 
+def _true_false_or_auto(value: Any) -> Any:
+    if not isinstance(value, bool) and value != "auto":
+        raise ValueError("is true, false or auto")
+    return value
+
+
 CheckpointEntry = Annotated[
     Annotated[FolderCheckpoint, Tag("folder")]
     | Annotated[PatternCheckpoints, Tag("pattern")]
@@ -267,7 +273,9 @@ class TemplateEntry(Section):
     target_delimiter: str | None = Field(
         None, description="What stands between question and answer."
     )
-    apply_chat_template: bool | Literal["auto"] = Field(
+    apply_chat_template: Annotated[
+        bool | Literal["auto"], BeforeValidator(_true_false_or_auto)
+    ] = Field(
         False,
         description="Wrap the prompt in the tokenizer's chat template; auto: where it "
         "has one.",
@@ -523,6 +531,8 @@ def _split(loc: Sequence[Any]) -> tuple[str | None, list[Any]]:
     """Split a place into the kind of checkpoint, if it is in one, and the keys."""
     if len(loc) > 2 and loc[0] == "checkpoints":
         return loc[2], [*loc[:2], *loc[3:]]
+    if len(loc) > 3 and (loc[0], loc[2]) == ("tasks", "items"):
+        return None, [*loc[:3], *loc[4:]]
     return None, list(loc)
 
 

@@ -887,3 +887,61 @@ def test_what_the_hub_has_may_be_no_checkpoint(
 
     assert told["code"] == code
     assert says in told["error"]
+
+
+# ---- servers -----------------------------------------------------------------------
+
+
+def test_a_server_is_known_by_what_it_is_called(find, tmp_path):
+    make_files(tmp_path / "tokens")
+    (tmp_path / "tokens/tokenizer_config.json").write_text('{"chat_template": "x"}')
+    entry = {"api": "http://localhost:8000/v1/", "model": "m", "step": 3}
+    (bare,) = find(entry)
+    (full,) = find({**entry, "served_name": "org/m", "tokenizer": "tokens"})
+
+    assert (bare.location, bare.source) == ("http://localhost:8000/v1",) * 2
+    assert (bare.tokenizer, bare.tokenizer_digest) == (None, "")
+    assert not bare.gives_likelihoods
+    assert not bare.has_chat_template
+    assert bare.server.model == "m"
+    assert (full.server.model, full.tokenizer) == ("org/m", str(tmp_path / "tokens"))
+    assert full.gives_likelihoods
+    assert full.has_chat_template
+    assert full.weights_digest != bare.weights_digest
+
+
+def test_a_servers_tokenizer_must_be_there(refused, tmp_path):
+    entry = {"api": "http://localhost/v1", "model": "m", "tokenizer": "nowhere"}
+
+    code, says = refused(entry)
+    assert code == "tokenizer-missing"
+    assert "correct tokenizer: in the suite" in says
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "has"),
+    [
+        ("chat_template.jinja", "x", True),
+        ("tokenizer_config.json", '{"chat_template": "x"}', True),
+        ("tokenizer_config.json", '{"chat_template": null}', False),
+        ("tokenizer_config.json", "[]", False),
+    ],
+)
+def test_a_chat_template_is_found_where_tokenizers_keep_it(
+    find, tmp_path, file, content, has
+):
+    make_files(tmp_path / "one")
+    (tmp_path / "one" / file).write_text(content)
+    (found,) = find({"folder": "one", "model": "m"})
+
+    assert found.has_chat_template is has
+
+
+def test_a_gguf_file_says_whether_it_has_a_chat_template(find, tmp_path):
+    for name, header in (("a", b"GGUF..tokenizer.chat_template.."), ("b", b"GGUF")):
+        (tmp_path / f"{name}.gguf").write_bytes(header)
+    found = find(
+        *({"folder": ".", "gguf_file": f"{name}.gguf", "model": name} for name in "ab")
+    )
+
+    assert [one.has_chat_template for one in found] == [True, False]

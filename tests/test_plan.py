@@ -512,3 +512,113 @@ def test_a_plan_is_json_with_one_entry_per_trial(plan):
     }
     assert plan().to_dict()["worker_seconds_remaining"] is None
     assert plan().to_dict()["trials"][0]["status"] == "remaining"
+
+
+# ---- chat templates and servers ----------------------------------------------------
+
+SERVER = {"api": "http://127.0.0.1:8000/v1", "model": "served"}
+
+WRITES = {"output_type": "generate_until", "n_requests": 80}
+SCORES = {"output_type": "multiple_choice"}
+
+
+def chat_of(trial) -> tuple[str, bool]:
+    return trial.checkpoint.model, trial.request.template.apply_chat_template
+
+
+def test_auto_applies_the_chat_template_where_there_is_one(plan, world):
+    make_files(world / "chatty")
+    (world / "chatty/chat_template.jinja").write_text("{{ messages }}")
+    checkpoints = [*ONE, {"folder": "chatty", "model": "chatty"}]
+
+    def planned(value, checkpoints=checkpoints):
+        templates = [{"name": "t", "apply_chat_template": value}]
+        return plan(checkpoints=checkpoints, templates=templates)
+
+    auto = planned("auto")
+    by_hand = [*planned(False).trials[:1], *planned(True, checkpoints[1:]).trials]
+
+    assert [chat_of(t) for t in auto.trials] == [("m", False), ("chatty", True)]
+    assert ids(auto) == [trial.trial_id for trial in by_hand]
+    with pytest.raises(SuiteError, match=r"template 't' asks .* of m seed 0") as caught:
+        planned(True)
+    assert caught.value.code == "chat-template-missing"
+
+
+def test_a_chat_server_puts_every_prompt_by_its_own_template(plan):
+    made = plan(
+        backend=Backend(t=WRITES),
+        checkpoints=[*ONE, {**SERVER, "chat": True}],
+    )
+
+    assert [chat_of(t) for t in made.trials] == [("m", False), ("served", True)]
+    assert codes(made) == ["weights-unknown"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"chat": True}, "chat completions, which have none; take tasks that"),
+        ({}, "text only; name its tokenizer: to have them"),
+    ],
+)
+def test_a_server_that_scores_nothing_is_not_asked_to(plan, entry, says):
+    with pytest.raises(SuiteError, match=says) as caught:
+        plan(backend=Backend(t=SCORES), checkpoints=[{**SERVER, **entry}])
+
+    assert caught.value.code == "no-likelihoods"
+    assert "served at http://127.0.0.1:8000/v1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "n"), [({"chat": True}, 120), ({}, 120), ({"tokenizer": "words"}, 160)]
+)
+def test_requests_to_a_server_are_counted(plan, world, entry, n):
+    """Of 40 items three answers each, and of the reference one likelihood."""
+    make_files(world / "words")
+    about = {**WRITES, **SAMPLED}
+    (trial,) = plan(
+        backend=Backend(t=about), checkpoints=[{**SERVER, **entry}], repeats=3
+    ).trials
+
+    assert n_requests(trial) == n
+
+
+def test_what_a_server_is_called_is_identity_and_how_it_is_asked_is_not(plan):
+    def made(**changes):
+        (trial,) = plan(
+            backend=Backend(t=WRITES), checkpoints=[{**SERVER, **changes}]
+        ).trials
+        return trial.trial_id
+
+    same = [
+        {"api": "https://elsewhere.example/v1"},
+        {"served_name": "served"},
+        {"concurrent": 99, "timeout": 3, "max_tries": 9, "key_env": "KEY"},
+    ]
+    others = [
+        {"model": "other"},
+        {"served_name": "other"},
+        {"version": "June"},
+        {"chat": True},
+        {"step": 7},
+    ]
+    assert {made(**change) for change in same} == {made()}
+    assert len({made(), *(made(**change) for change in others)}) == 1 + len(others)
+    assert made() == plan(
+        backend=Backend(t=WRITES),
+        checkpoints=[SERVER],
+        resources={"dtype": "bfloat16", "batch_size": 3},
+    ).trials[0].trial_id  # fmt: skip
+
+
+def test_what_is_drawn_does_not_depend_on_which_others_are(plan):
+    def draws(**task):
+        backend = Backend(t={**SAMPLED, **WRITES})
+        (trial,) = plan(
+            backend=backend, checkpoints=ONE, tasks=[{"task": "t", **task}]
+        ).trials
+        return trial.draws_id
+
+    assert draws() == draws(items=7) == draws(repeats=9)
+    assert draws() != draws(num_fewshot=9, generation={"temperature": 0.1})

@@ -380,6 +380,10 @@ def test_a_missing_key_is_named(complaint, text, says):
         ("sample_seeds: [1, 2, 1]", "4: sample_seeds: 1 is there twice"),
         ("fewshot_seeds: [0, 0]", "4: fewshot_seeds: 0 is there twice"),
         ("templates: [{name: a}, {name: a}]", "4: templates: a is there twice"),
+        (
+            "templates: [{name: a, apply_chat_template: maybe}]",
+            "4: templates.0.apply_chat_template: is true, false or auto, got 'maybe'",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_shown_with_its_line(complaint, line, says):
@@ -401,6 +405,35 @@ def test_a_wrong_value_is_shown_with_its_line(complaint, line, says):
 )
 def test_a_wrong_task_is_shown_with_its_line(complaint, entry, says):
     assert complaint(with_entry("tasks", f"  - {entry}")).startswith(f"4: {says}")
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("127.0.0.1:8000", "an api is an address such as http"),
+        ("ftp://a/v1", "an api is an address such as http"),
+        ("http://", "an api is an address such as http"),
+        ("http://a:0/v1", "an api is an address such as http"),
+        ("http://a:99999/v1", "an api is an address such as http"),
+        ("https://me:word@a/v1", "an api's address is stored with its answers"),
+        ("https://a/v1?key=word", "an api's address is stored with its answers"),
+        ("https://a/v1#word", "an api's address is stored with its answers"),
+    ],
+)
+def test_an_address_is_one_and_keeps_no_secret(complaint, address, says):
+    entry = f"  - {{api: '{address}', model: m}}"
+
+    assert complaint(with_entry("checkpoints", entry)).startswith(
+        f"4: checkpoints.0.api: {says}"
+    )
+
+
+def test_chat_has_no_use_for_a_tokenizer(complaint):
+    entry = "  - {api: 'http://a/v1', model: m, chat: true, tokenizer: t}"
+
+    assert "chat: true has no use for tokenizer:" in complaint(
+        with_entry("checkpoints", entry)
+    )
 
 
 @pytest.mark.parametrize("key", ["train_seed", "step", "model"])

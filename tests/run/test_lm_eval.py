@@ -420,6 +420,11 @@ def test_wording_is_part_of_the_task(world):
             "no-formulation",
             "'choice' cannot be made of it",
         ),
+        (
+            {"task": "toy_sampled", "generation": (("temperature", 0.0),)},
+            "task-invalid",
+            "add temperature: to its generation:",
+        ),
     ],
 )
 def test_a_task_that_cannot_be_is_refused(world, changes, code, says):

@@ -18,6 +18,7 @@ pytest.importorskip("ray")
 pytest.importorskip("lm_eval")
 
 from fakes import FAKE, fake_plan
+from server import serving
 from toy import make_functions, make_world, run_suite
 
 from harness.errors import RunError
@@ -312,6 +313,34 @@ def test_a_worker_that_never_gets_its_place_holds_nothing_up(two_nodes):
         ray.cancel(held, force=True)
 
     assert {trial.trial_id for trial, *_ in came} == {t.trial_id for t in trials}
+
+
+def test_servers_are_asked_by_workers_that_take_no_place(world, two_nodes, tmp_path):
+    """No node has eight GPUs, which who only asks does not need."""
+    path = world.parent / "served.yaml"
+    with serving() as one, serving() as other:
+        one.latency = other.latency = 0.02
+        path.write_text(f"""
+suite: served
+task_paths: [tasks]
+checkpoints:
+  - {{api: "{one.address}", model: a, chat: true, concurrent: 6}}
+  - {{api: "{one.address}", model: b, chat: true, concurrent: 6}}
+  - {{api: "{other.address}", model: c, chat: true, concurrent: 3}}
+tasks: [toy_sampled]
+resources: {{gpus: 8}}
+""")
+        done = evalvar(
+            "run", path, "--store", tmp_path / "s", "--ray-address", two_nodes
+        )
+    assert done.returncode == 0, done.stderr
+    rows = attempts(tmp_path / "s")
+    workers = {row["model"]: row["load_seconds"] > 0 for row in rows}
+
+    assert (one.most_under_way, other.most_under_way) == (6, 3)
+    assert (len(one.asked), len(other.asked)) == (72, 36)
+    assert workers == {"a": True, "b": True, "c": True}
+    assert "[weights-unknown]" in done.stderr
 
 
 @pytest.mark.parametrize(

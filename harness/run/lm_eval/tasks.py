@@ -352,6 +352,15 @@ def _refuse_what_cannot_be_scored(task: ConfigurableTask, request: TaskRequest) 
             f"what can be scored per item is {', '.join(OUTPUT_TYPES)}",
             code="task-unsupported",
         )
+    if _is_sampled(task) and not (task.config.generation_kwargs or {}).get(
+        "temperature"
+    ):
+        raise SuiteError(
+            f"task {request.task} draws its answers (do_sample) at no temperature, "
+            "which transformers refuse and servers take for 0; add temperature: to its "
+            "generation:",
+            code="task-invalid",
+        )
     over_repeats = [
         step["function"]
         for one in task.config.filter_list or []
