@@ -149,13 +149,22 @@ def test_seeds_that_are_there_are_asked(evalvar):
     assert "written: suite.yaml" in err
 
 
+def test_a_suite_that_asks_for_enough_stays_as_it_was(evalvar):
+    evalvar("run", "suite.yaml")
+    where = ("--suite", "suite.yaml", "--write", "same.yaml")
+    _, _, err = evalvar("power", "results/toy", "--se", 1, *where)
+
+    assert "note: the designs as run reach what is asked" in err
+    assert Path("same.yaml").read_text() == SUITE
+
+
 def test_tables_are_for_people_and_for_files(evalvar):
     evalvar("run", "suite.yaml")
     table = evalvar("power", "results/toy", "--difference", 0.2)[1]
     csv = evalvar("power", "results/toy", "--format", "csv")[1]
     md = evalvar("power", "results/toy", "--format", "md", "--task", "t1")[1]
 
-    told = "Two models put the same are told apart in 80 % of cases"
+    told = "Two models asked the same are told apart in 80 % of cases"
     assert told in " ".join(table.split())
     assert csv.splitlines()[0].startswith("model,task,formulation")
     assert md.startswith("| task | design |")

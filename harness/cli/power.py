@@ -171,6 +171,8 @@ def _write(suite: Path, into: Path, rows: Sequence[TaskPower]) -> None:
     text, to_do = grown_suite(suite, wishes, into=into, zoo=zoo_root())
     with open_output(into) as write:
         write(text)
+    if not any(wish.added for wish in wishes):
+        say("note: the designs as run reach what is asked; the suite is as it was")
     for one in to_do:
         say(f"to do: {one}")
     if str(into) != "-":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +65,8 @@ class TaskPower:
     cost : Cost
         By the model's own trials at the task.
     now, difference_now : Design
-        The design as run, for one score and for a difference.
+        The design as run, for one score and for a difference. What a design finds is a
+        difference of two models, whatever its standard error is of.
     gains : tuple of Gain
         What more of each facet does to what is asked for, the most first.
     wanted : Design or None
@@ -200,22 +201,34 @@ def power_table(
                 code="unknown-facet",
             )
     last = [_last_step(table) for table in tables]
+    pools: dict[tuple[Any, ...], Ledger] = {}
     rows, refused = [], []
     for table in last:
         if model not in (None, table.model):
             continue
-        others = [other for other in last if _asked(other) == _asked(table)]
+        asked = _asked(table)
+        peers = [other for other in last if _asked(other) == asked]
         try:
             ledger = variance_ledger(
                 table.scores, _codes(table), confidence_level=confidence_level
             )
-            difference, rho, n_models = _between(ledger, others, correlation, fixed)
+            if correlation is None and len(peers) > 1:
+                if asked not in pools:
+                    pools[asked] = _pooled(peers, confidence_level)
+                pool = pools[asked]
+                difference = noise_between_models(pool, fixed=_there(fixed, pool))
+                alike = _correlation(pool), len(peers)
+            else:
+                alike = ASSUMED if correlation is None else correlation, 1
+                difference = noise_of_difference(
+                    ledger, correlation=alike[0], fixed=_there(fixed, ledger)
+                )
             rows.append(
                 _row(
                     table,
                     ledger,
                     difference,
-                    (rho, n_models),
+                    alike,
                     cost=_cost(table, trials, costs),
                     target=target,
                     fixed=fixed,
@@ -258,6 +271,17 @@ def _row(
             limits=limits,
             power=power,
         )
+
+    def compared(design: Design) -> Design:
+        """Say of a design of scores which difference of two models it would find."""
+        counts = {
+            facet: n
+            for facet, n in design.counts.items()
+            if facet in difference.facets and n != score.counts[facet]
+        }
+        found = difference.detectable(counts, power=power)
+        return replace(design, detectable=found)
+
     rho, n_models = alike
     cautions = table.cautions
     if n_models == 1:
@@ -274,10 +298,13 @@ def _row(
         correlation=rho,
         n_models=n_models,
         cost=cost,
-        now=design_of(score, cost, power=power),
+        now=compared(design_of(score, cost, power=power)),
         difference_now=design_of(difference, cost, power=power),
-        gains=gains(asked, cost, limits, power=power),
-        wanted=wanted,
+        gains=tuple(
+            replace(gain, design=compared(gain.design))
+            for gain in gains(asked, cost, limits, power=power)
+        ),
+        wanted=compared(wanted) if wanted else None,
         cautions=cautions,
     )
 
@@ -302,22 +329,6 @@ def _codes(table: FacetScores) -> dict[str, Codes]:
 
 def _there(fixed: Collection[str], ledger: Ledger) -> tuple[str, ...]:
     return tuple(facet for facet in fixed if facet in ledger.counts)
-
-
-def _between(
-    ledger: Ledger,
-    tables: Sequence[FacetScores],
-    correlation: float | None,
-    fixed: Collection[str],
-) -> tuple[Noise, float, int]:
-    """Return the noise of a difference, the correlation, and of how many models."""
-    there = _there(fixed, ledger)
-    if correlation is not None or len(tables) < 2:
-        rho = ASSUMED if correlation is None else correlation
-        return noise_of_difference(ledger, correlation=rho, fixed=there), rho, 1
-    pooled = _pooled(tables, ledger.confidence_level)
-    noise = noise_between_models(pooled, fixed=_there(fixed, pooled))
-    return noise, _correlation(pooled), len(tables)
 
 
 def _correlation(pooled: Ledger) -> float:

@@ -102,7 +102,7 @@ def test_what_is_assumed_or_held_is_said(rows):
     words = sentence(found[0], Target(), 0.8)
 
     assert "correlate by 0.50 (assumed)" in words
-    assert "for other training seeds under these items, this template" in words
+    assert "for other training seeds under these items and this template." in words
     sheet = power_sheet(found, refused, target=Target(), power=0.8)
     assert "[assumed-correlation]" in sheet.notes[0]
 

@@ -253,3 +253,15 @@ def test_a_task_without_timings_is_refused(simulated, trials):
 
     assert [row.scores.model for row in rows] == ["a"]
     assert [error.code for _, error in refused] == ["no-timings"]
+
+
+def test_what_a_design_finds_is_a_difference_of_models(simulated, trials):
+    row, _ = table(world(simulated), trials, target=Target(se=0.08))
+
+    assert row.now.se.quantity == "se of score"
+    assert row.now.detectable == row.difference.detectable()
+    (gain, *_) = row.gains
+    more = {gain.facet: gain.design.counts[gain.facet]}
+    assert gain.design.detectable == row.difference.detectable(more)
+    assert row.wanted is not None
+    assert row.wanted.detectable.quantity == "detectable difference"

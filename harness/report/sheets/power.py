@@ -12,6 +12,7 @@ from harness.report.text import (
     MAX_SENTENCES,
     UNDEFINED,
     clean,
+    correlation,
     count,
     duration,
     generation_words,
@@ -157,11 +158,10 @@ def _levels(counts: Mapping[str, float], facet: str) -> str:
 
 def _remark(target: Target, power: float) -> str:
     of = "the score" if target.difference is None else "a difference of two models"
-    what = "value" if target.difference is None else "difference"
     return (
         f"SE: predicted standard error of {of}, for other levels of what varies; "
-        f"finds: smallest true {what} that a test tells from 0 in {percent(power)} % "
-        "of cases; cost: of one worker, beyond what is stored"
+        f"finds: smallest true difference of two models that a test tells from 0 in "
+        f"{percent(power)} % of cases; cost: of one worker, beyond what is stored"
     )
 
 
@@ -194,13 +194,13 @@ def sentence(row: TaskPower, target: Target, power: float) -> str:
     else:
         told = (
             f"{name}: the standard error of {what} is {spread(error.value)} "
-            f"{spread_interval(error)}, for {_universe(asked)}."
+            f"{spread_interval(error)}, for {_universe(row, asked)}."
         )
-    found = row.difference_now.detectable
+    found = row.now.detectable
     if not math.isnan(found.value):
         told += (
-            f" Two models put the same are told apart in {percent(power)} % of cases "
-            f"if {spread(found.value)} apart{_alike(row)}."
+            f" Two models asked the same are told apart in {percent(power)} % of cases "
+            f"if {spread(found.value)} apart, {_alike(row)}."
         )
     known = [gain for gain in row.gains if not math.isnan(gain.narrower_by)]
     if known:
@@ -211,24 +211,25 @@ def sentence(row: TaskPower, target: Target, power: float) -> str:
 
 
 def _bought(known: Sequence[Gain]) -> str:
-    first, *rest = (
-        f"{count(gain.n_added, f'more {NOUNS[gain.facet]}')} "
-        f"{'narrow' if gain.n_added > 1 else 'narrows'} this by "
+    verb = "narrow" if known[0].n_added > 1 else "narrows"
+    told = [
+        f"{count(gain.n_added, f'more {NOUNS[gain.facet]}')}{does} by "
         f"{percent(gain.narrower_by)} %"
-        if place == 0
-        else f"{count(gain.n_added, f'more {NOUNS[gain.facet]}')} by "
-        f"{percent(gain.narrower_by)} %"
-        for place, gain in enumerate(known)
-    )
-    return f"{', '.join([first, *rest])}."
+        for gain, does in zip(
+            known, [f" {verb} this", *[""] * len(known)], strict=False
+        )
+    ]
+    return f"{', '.join(told)}."
 
 
-def _universe(noise: Noise) -> str:
+def _universe(row: TaskPower, noise: Noise) -> str:
     """Say over what is generalised, and what is held."""
     varied = [f"{NOUNS[facet]}s" for facet in noise.facets]
-    here = [facet for facet in noise.unknown if facet not in ("repeat", "step")]
+    idle = {"repeat", "step"} | (
+        {"fewshot_seed"} if not row.scores.num_fewshot else set()
+    )
     held = [f"these {NOUNS[facet]}s" for facet in noise.fixed]
-    held += [f"this {NOUNS[facet]}" for facet in here if facet in NOUNS]
+    held += [f"this {NOUNS[f]}" for f in noise.unknown if f in {*NOUNS} - idle]
     others = f"other {_listed(varied)}" if varied else "nothing else"
     return others + (f" under {_listed(held)}" if held else "")
 
@@ -239,8 +240,10 @@ def _listed(words: Sequence[str]) -> str:
 
 def _alike(row: TaskPower) -> str:
     if row.n_models == 1:
-        return f", if over items they correlate by {row.correlation:.2f} (assumed)"
-    return f", by how far the {row.n_models} models here part over items"
+        return (
+            f"if over items they correlate by {correlation(row.correlation)} (assumed)"
+        )
+    return f"judged by the {row.n_models} models here"
 
 
 def _reached(row: TaskPower, target: Target) -> str:
