@@ -13,6 +13,7 @@ from harness.errors import DesignError
 from harness.stats.estimate import Caution
 from harness.stats.facets import FacetScores
 from harness.stats.intervals import check_level
+from harness.stats.prompt_table import template_rewards
 from harness.stats.templates.order import TemplateOrder, template_order
 from harness.stats.templates.quantiles import BudgetErrors, budget_errors
 from harness.stats.templates.reliability import (
@@ -32,6 +33,9 @@ ENOUGH_TEMPLATES = 10
 
 EVALUATIONS = 2
 """The source's budget: as many answers as so many templates have in full."""
+
+N_DRAWS = 10
+"""Of which answers are bought: errors to about a quarter of themselves."""
 
 REFUSED = ("too-few-replicates", "too-few-items", "items-differ")
 """What is wrong with one checkpoint, and not with the question."""
@@ -139,8 +143,8 @@ def template_table(
     Refused: ``too-few-replicates`` (one template), ``items-differ`` (none that all
     templates share), ``too-few-items``.
 
-    Cautions: ``items-not-shared``; ``few-templates``; those of the tables and of what
-    is computed.
+    Cautions: ``items-not-shared``; ``few-templates``; ``fewshot-seeds-as-responses``;
+    those of the tables and of what is computed.
     """
     check_level(confidence_level)
     rows, refused = [], []
@@ -230,7 +234,7 @@ def _task_templates(
             "the suite and run it again",
             code="too-few-replicates",
         )
-    scores = who.tensor("template", "item")
+    scores, told = template_rewards(who)
     is_shared: Flags = np.asarray(~np.isnan(scores).all(-1).any(0))
     if not is_shared.any():
         raise DesignError(
@@ -241,7 +245,7 @@ def _task_templates(
     scores = scores[:, is_shared]
     if np.isnan(scores).any():
         scores = np.nanmean(scores, axis=-1)[..., None]
-    cautions = list(who.cautions)
+    cautions = [*who.cautions, *told]
     cautions += _apart(int(is_shared.sum()), len(is_shared))
     spread = template_spread(scores, confidence_level=confidence_level)
     cells = scores.mean(-1)
@@ -264,6 +268,7 @@ def _task_templates(
         budget = budget_errors(
             cells,
             [EVALUATIONS * cells.shape[1]],
+            n_draws=N_DRAWS,
             rng=stream(entropy, f"budget of {name}"),
         )
     return TaskTemplates(

@@ -99,6 +99,15 @@ def test_unequal_repeats_are_averaged(asked):
     assert row.means == pytest.approx(both.mean(1))
 
 
+def test_few_shot_seeds_count_as_repeats_and_are_told(asked):
+    more = asked({("m", 1, 10): table_of(6)}).assign(fewshot_seed=1)
+    frame = pd.concat([asked({("m", 1, 10): table_of(5)}), more])
+    (row,), _ = template_table(facet_scores(frame))
+
+    assert row.spread.n_repeats == 2
+    assert "fewshot-seeds-as-responses" in {c.code for c in row.cautions}
+
+
 def test_one_template_and_no_item_in_common_are_refused(asked):
     one = asked({("m", 1, 10): table_of(7)[:1]})
     rows, refused = template_table(facet_scores(one))

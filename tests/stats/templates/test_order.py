@@ -5,6 +5,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.stats import friedmanchisquare, kendalltau, norm
 
 from harness.errors import DesignError
@@ -223,3 +226,30 @@ def test_few_models_leave_the_level_open():
     (caution,) = template_order(rng.random((4, 8))).tau.cautions
     assert caution.code == "few-models"
     assert template_order(rng.random((5, 8))).tau.cautions == ()
+
+
+@settings(max_examples=20)
+@given(
+    means=arrays(
+        np.int64, (4, 6), elements=st.integers(0, 10**6), fill=st.nothing(), unique=True
+    )
+)
+def test_without_ties_tau_is_what_reversals_leave(means):
+    found = template_order(means / 1e6)
+
+    assert found.tau.value == pytest.approx(1 - 2 * found.reversal.value)
+    # Of ranks without ties W is the mean Spearman correlation in another dress.
+    ranks = means.argsort(axis=0).argsort(axis=0)
+    rho = np.corrcoef(ranks.T)[np.triu_indices(6, 1)].mean()
+    assert found.concordance.value == pytest.approx((1 + 5 * rho) / 6)
+
+
+@settings(max_examples=20)
+@given(shift=st.floats(-5, 5), scale=st.floats(0.1, 10))
+def test_the_unit_of_scores_does_not_matter(shift, scale):
+    scores = np.random.default_rng(13).random((3, 5, 8))
+    plain, other = template_order(scores), template_order(shift + scale * scores)
+
+    assert other.reversed == pytest.approx(plain.reversed, nan_ok=True)
+    assert other.by_chance == pytest.approx(plain.by_chance, nan_ok=True, abs=1e-6)
+    assert other.difference == pytest.approx(scale * plain.difference, nan_ok=True)

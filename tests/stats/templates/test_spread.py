@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.errors import DesignError
 from harness.stats.components import seed_components
@@ -199,3 +201,17 @@ def test_a_spread_is_a_table():
         "corrected_sd",
         "template_share",
     ]
+
+
+@settings(max_examples=20)
+@given(shift=st.floats(-5, 5), scale=st.floats(0.1, 10))
+def test_spread_moves_with_the_unit_of_scores(shift, scale):
+    scores = np.random.default_rng(9).random((5, 12))
+    scores += np.arange(5)[:, None] / 3
+    plain, other = template_spread(scores), template_spread(shift + scale * scores)
+
+    for name in ("spread", "corrected_spread", "corrected_sd"):
+        known = scale * getattr(plain, name).value
+        assert getattr(other, name).value == pytest.approx(known)
+    assert other.spread_of_equals == pytest.approx(scale * plain.spread_of_equals)
+    assert other.template_share.value == pytest.approx(plain.template_share.value)
