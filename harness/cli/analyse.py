@@ -93,11 +93,27 @@ def variance(
     by: Annotated[
         By, typer.Option("--by", help="A line for each task, or for each part of it.")
     ] = By.task,
+    ledger: Annotated[
+        bool,
+        typer.Option(
+            "--ledger", help="A line for each source of noise: items, seeds, templates…"
+        ),
+    ] = False,
     entropy: EntropyOption = 0,
     format_: FormatOption = TableFormat.table,
     json_: Json = False,
 ) -> None:
     """Say how much of each benchmark's score is noise."""
+    if ledger:
+        if by is not By.task or continuous:
+            raise InputError(
+                "--ledger has a line for each source of noise of one metric; leave "
+                "--by and --continuous out, and name the metric with --metric",
+                code="unfit-method",
+            )
+        sources = store, model, task, formulation, steps, metric
+        _show_ledger(*sources, confidence, format_, json_)
+        return
     from harness.report.sheets.breakdown import seed_sheet, step_sheet
     from harness.report.sheets.formulation import formulation_sheet
     from harness.report.sheets.variance import variance_sheet
@@ -136,6 +152,38 @@ def variance(
         show_rows("variance-by-seed", seeds, [seed_sheet(seeds)], format_, json_)
     else:
         show_rows("variance", rows, [variance_sheet(rows)], format_, json_)
+
+
+def _show_ledger(
+    store: str,
+    model: str | None,
+    task: str | None,
+    formulation: str | None,
+    steps: str | None,
+    metric: str | None,
+    confidence: float,
+    format_: TableFormat,
+    json_: bool,
+) -> None:
+    """Print the ledger of each model and task, of the last step if none is asked."""
+    from harness.report.sheets.ledger import ledger_sheet
+    from harness.stats.facets import facet_scores
+    from harness.stats.ledger_table import ledger_table
+
+    tables = facet_scores(
+        asked_responses(store, model, task, formulation),
+        metric=metric,
+        task=task,
+        formulation=formulation,
+        steps=step_range(steps),
+    )
+    rows, refused = ledger_table(
+        tables, all_steps=steps is not None, confidence_level=confidence
+    )
+    if not rows:
+        raise refused[0][1]
+    sheet = ledger_sheet(rows, refused)
+    show_rows("variance-ledger", rows, [sheet], format_, json_)
 
 
 @app.command(rich_help_panel=ANALYSE, epilog="Example: evalvar snr results/quickstart")

@@ -416,16 +416,16 @@ class _Maker:
         """Yield what is not estimated, with the reasons."""
         for name in self.design.constant:
             text = f"one {name} tells nothing of how others would score; 2 would do"
-            yield _without_estimate(name, "one-level", text)
+            yield _without_estimate(name, Caution("one-level", text))
         for name, other in self.design.confounded.items():
             text = (
                 f"each {name} has a {other} of its own, so that the two are one here, "
                 f"counted as {other}; cross them"
             )
-            yield _without_estimate(name, "confounded-facets", text)
+            yield _without_estimate(name, Caution("confounded-facets", text))
         if has_repeat and not self.is_repeated:
             text = "interaction and error are one without repeats; 2 would do"
-            yield _without_estimate(REPEAT, "one-repeat", text)
+            yield _without_estimate(REPEAT, Caution("one-repeat", text))
 
     def _effect(
         self,
@@ -554,12 +554,16 @@ def _count(design: Design, name: str) -> float:
     return design.size(closed) / design.size(around)
 
 
-def _without_estimate(name: str, code: str, text: str) -> Effect:
+def _without_estimate(name: str, reason: Caution) -> Effect:
     return Effect(
         name=name,
         facets=(name,),
         variance=undefined(
-            f"{name} variance", n=1, method="not estimated", code=code, text=text
+            f"{name} variance",
+            n=1,
+            method="not estimated",
+            code=reason.code,
+            text=reason.text,
         ),
         n_levels=1,
         df=0.0,
