@@ -114,7 +114,8 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
       const levels = item.observed.map((code) => store.levels[code]);
       const bins = item.bins ?? store.bins;
       layout.annotations[slot].text = item.title;
-      Object.assign(band, { x: item.band.length ? [...x, ...[...x].reverse()] : [], y: item.band });
+      const edge = unpack(item.band).map((shade) => shade / store.shades);
+      Object.assign(band, { x: [...x, ...[...x].reverse()].slice(0, edge.length), y: edge });
       Object.assign(fitted, { x, y: item.y });
       Object.assign(expected, { x: bins, y: item.expected });
       Object.assign(observed, { x: bins, y: levels.map((l) => l[1]), text: levels.map((l) => `${item.title}: ${l[0]}`) });

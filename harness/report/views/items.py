@@ -52,6 +52,9 @@ MAX_STORED_CURVES = 600
 EVERY = 8
 """Points of a fitted curve to each that is kept for other items."""
 
+SHADES = 250
+"""Steps of probability in which a band is kept: each is half a pixel."""
+
 EVERY_ROW = 20
 """Points of a fitted curve to each row of its table."""
 
@@ -879,7 +882,7 @@ def _worst_curves(fit: TaskIrt) -> dict[str, Any]:
             "title": escape(_curve_title(fit, place)),
             "x": _drawable(curve.ability[::EVERY]),
             "y": _drawable(curve.probability[::EVERY]),
-            "band": _drawable(outline(curve, EVERY)),
+            "band": packed(np.rint(outline(curve, EVERY) * SHADES).astype(np.uint8)),
             "bins": _drawable(curve.bin_ability),
             "expected": _drawable(curve.bin_expected),
             "observed": codes,
@@ -890,7 +893,12 @@ def _worst_curves(fit: TaskIrt) -> dict[str, Any]:
         name: {key: v for key, v in item.items() if v != shared.get(key)}
         for name, item in items.items()
     }
-    return {**shared, "items": own, "levels": [list(level) for level in levels]}
+    return {
+        **shared,
+        "items": own,
+        "levels": [list(level) for level in levels],
+        "shades": SHADES,
+    }
 
 
 def _drawable(values: Floats) -> list[float]:
