@@ -20,7 +20,8 @@ TUTORIAL = ROOT / "docs/tutorial/first-sweep.md"
 def folder(tmp_path):
     """Where a reader stands: beside results/ and suites/."""
     (tmp_path / "results").mkdir()
-    (tmp_path / "results/example").symlink_to(ROOT / "results/example")
+    for store in ("example", "prompts"):
+        (tmp_path / "results" / store).symlink_to(ROOT / "results" / store)
     (tmp_path / "suites").symlink_to(ROOT / "suites")
     return tmp_path
 

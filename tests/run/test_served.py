@@ -312,3 +312,22 @@ def test_a_server_asks_for_time_and_gets_some(monkeypatch):
     assert served._seconds("3") == 3.0
     assert served._seconds("Wed, 25 Nov 2026 22:00:00 GMT") == 0.0
     assert served._seconds(None) == 0.0
+
+
+def test_the_suite_of_the_how_to_runs(world, server, tmp_path, monkeypatch):
+    """On a task of ours, and without the model in memory beside it."""
+    from blocks import ROOT, blocks
+    from ruamel.yaml import YAML
+
+    text = blocks(ROOT / "docs/how-to/api-models.md")[0].text
+    suite = YAML(typ="safe").load(text)
+    suite["checkpoints"] = [{**suite["checkpoints"][0], "api": server.address}]
+    suite["task_paths"] = ["tasks"]
+    suite["tasks"][0]["task"] = "toy_sampled"
+    monkeypatch.setenv("SERVER_KEY", "sk-secret")
+    path = world / "how-to.yaml"
+    path.write_text(json.dumps(suite))
+    run_suite(path, tmp_path / "store")
+
+    assert len(answers(tmp_path / "store")) == 2 * 12 * 8
+    assert {p["model"] for p in server.asked} == {"EleutherAI/pythia-160m"}
