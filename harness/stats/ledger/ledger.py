@@ -294,7 +294,7 @@ def variance_ledger(
     References
     ----------
     S. R. Searle, G. Casella, C. E. McCulloch, *Variance Components*, 1992. R. L.
-    Brennan, *Generalizability Theory*, 2001, for the D-study. M. Messing, arXiv
+    Brennan, *Generalizability Theory*, 2001, for the D-study. Messing, arXiv
     2604.11581 (2026), for language models.
     """
     check_level(confidence_level)
