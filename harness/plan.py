@@ -17,6 +17,7 @@ from harness.records import (
     Template,
     Trial,
 )
+from harness.selection import Selection, TaskSelection, items_digest, refuse_unused
 from harness.streams import choose_items
 from harness.suite import Suite, TaskEntry, resolve_path
 
@@ -36,6 +37,9 @@ class Describer(Protocol):
 
     def describe(self, requests: list[TaskRequest]) -> list[TaskInfo]:
         """Load tasks and say what a plan must know of them."""
+
+    def item_ids(self, request: TaskRequest) -> Sequence[str]:
+        """Say which question stands at each place of a task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +66,10 @@ class Plan:
 
     def left_of(self, trial: Trial) -> tuple[Trial, ...]:
         """Return the trials that bring what is not stored of `trial`."""
-        if self.status.get(trial.trial_id) == "done":
+        trial_id = trial.trial_id
+        if self.status.get(trial_id) == "done":
             return ()
-        return self.left.get(trial.trial_id, (trial,))
+        return self.left.get(trial_id, (trial,))
 
     def n_stored(self, trial: Trial) -> int:
         """Return how many of a trial's answers are stored."""
@@ -160,6 +165,7 @@ def make_plan(
     status: Mapping[str, str] | None = None,
     answered: Answered | None = None,
     seconds_per_request: float | None = None,
+    selection: Selection | None = None,
 ) -> Plan:
     """Expand `suite` into trials: checkpoints × tasks × templates × seeds.
 
@@ -177,12 +183,16 @@ def make_plan(
     answered : callable, optional
         Says which answers to trials other trials have brought: those that differ in
         nothing but in which items they ask, and how often. They are not asked again.
+    selection : Selection, optional
+        The items of its tasks, instead of what the suite says.
 
     Raises
     ------
     InputError
         Whatever `find_checkpoints` and the backend's ``describe`` raise, and
-        ``too-many-items``, ``duplicate-task``.
+        ``too-many-items``, ``other-items``, ``selection-unused``,
+        ``duplicate-task``, ``chat-template-missing``,
+        ``no-likelihoods`` (a server that can only write is asked to score).
 
     Notes
     -----
@@ -201,13 +211,19 @@ def make_plan(
         for template in templates
     ]
     infos = backend.describe([request for _, request in asked])
+    if selection is not None:
+        refuse_unused(selection, [entry.task for entry in suite.tasks])
+    chosen = [
+        _items(suite, entry, request, info, backend, selection)
+        for (entry, request), info in zip(asked, infos, strict=True)
+    ]
     resources = suite.resources
     cautions = [*_same_weights(checkpoints), *_unknown_weights(checkpoints)]
     trials: list[Trial] = []
     for checkpoint in checkpoints:
         _refuse_missing_templates(checkpoint, put[checkpoint])
         served = checkpoint.server is not None
-        for (entry, request), info in zip(asked, infos, strict=True):
+        for (entry, request), info, items in zip(asked, infos, chosen, strict=True):
             if request.template not in put[checkpoint]:
                 continue
             _refuse_likelihoods(checkpoint, info)
@@ -218,7 +234,7 @@ def make_plan(
                     checkpoint=checkpoint,
                     request=request,
                     info=info,
-                    items=_items(suite, entry, info),
+                    items=items,
                     fewshot_seed=fewshot_seed,
                     sample_seed=sample_seed,
                     repeats=repeats if info.sampled else 1,
@@ -233,6 +249,7 @@ def make_plan(
             )
     for (entry, _), info in zip(asked, infos, strict=True):
         cautions += _without_effect(suite, entry, info)
+    cautions += _not_as_chosen(asked, infos, selection)
     _refuse_duplicates(trials)
     status = status or {}
     open_ = [trial for trial in trials if status.get(trial.trial_id) != "done"]
@@ -294,8 +311,54 @@ def _request(
     )
 
 
-def _items(suite: Suite, entry: TaskEntry, info: TaskInfo) -> tuple[int, ...] | None:
-    if entry.items is None or entry.items == info.n_items:
+def _items(
+    suite: Suite,
+    entry: TaskEntry,
+    request: TaskRequest,
+    info: TaskInfo,
+    backend: Describer,
+    selection: Selection | None,
+) -> tuple[int, ...] | None:
+    """Return the places of the items that are asked; ``None`` if all are."""
+    of_task = selection.of(entry.task) if selection else None
+    items: tuple[int, ...]
+    known: str | None
+    if of_task is not None:
+        items, known = of_task.items, items_digest(of_task.item_ids)
+    elif isinstance(entry.items, list):
+        items, known = tuple(sorted(entry.items)), entry.items_digest
+    else:
+        return _drawn_items(suite, entry, info)
+    if beyond := [i for i in items if i >= info.n_items]:
+        raise SuiteError(
+            f"task {entry.task} has {info.n_items} items, at places from 0; "
+            f"{len(beyond)} of those asked for lie beyond, first {beyond[:3]}",
+            code="too-many-items",
+        )
+    if known is not None:
+        ids = backend.item_ids(request)
+        if items_digest([ids[i] for i in items]) != known:
+            raise SuiteError(
+                f"task {entry.task} has other questions at these places"
+                f"{_first_other(of_task, ids)} than where its items were chosen; "
+                "choose them anew from answers to this task",
+                code="other-items",
+            )
+    return None if len(items) == info.n_items else items
+
+
+def _first_other(of_task: TaskSelection | None, ids: Sequence[str]) -> str:
+    if of_task is None:
+        return ""
+    pairs = zip(of_task.items, of_task.item_ids, strict=True)
+    other = [i for i, name in pairs if ids[i] != name]
+    return f" ({len(other)} of {len(of_task.items)}, first {other[:3]})"
+
+
+def _drawn_items(
+    suite: Suite, entry: TaskEntry, info: TaskInfo
+) -> tuple[int, ...] | None:
+    if not isinstance(entry.items, int) or entry.items == info.n_items:
         return None
     if entry.items > info.n_items:
         raise SuiteError(
@@ -304,6 +367,29 @@ def _items(suite: Suite, entry: TaskEntry, info: TaskInfo) -> tuple[int, ...] | 
             code="too-many-items",
         )
     return choose_items(suite.entropy, info.n_items, entry.items)
+
+
+def _not_as_chosen(
+    asked: Sequence[tuple[TaskEntry, TaskRequest]],
+    infos: Sequence[TaskInfo],
+    selection: Selection | None,
+) -> list[Caution]:
+    """Tell of tasks without chosen items, and of those put in other words."""
+    if selection is None:
+        return []
+    found = []
+    for (entry, _), info in zip(asked, infos, strict=True):
+        of_task = selection.of(entry.task)
+        if of_task is None:
+            text = f"no items were chosen of {entry.task}: the suite's are asked"
+            found.append(Caution("not-in-selection", text))
+        elif of_task.task_digest not in (None, info.task_digest):
+            text = (
+                f"{entry.task} is put in other words, or with other examples, than "
+                "where its items were chosen; how well they stand for all is not known"
+            )
+            found.append(Caution("chosen-on-other-wording", text))
+    return found
 
 
 def _without_effect(suite: Suite, entry: TaskEntry, info: TaskInfo) -> list[Caution]:

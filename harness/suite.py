@@ -240,6 +240,26 @@ Generation = Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object"})]
 """Plain values only: they are part of a trial's identity."""
 
 
+Items = Annotated[
+    Annotated[Positive, Tag("count")]
+    | Annotated[list[Natural], Field(min_length=1), Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list) else "count"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": 0},
+                    "minItems": 1,
+                },
+            ]
+        }
+    ),
+]
+"""How many, or which by place."""
+
+
 class TaskEntry(Section):
     """A task of lm-eval, with overrides."""
 
@@ -251,8 +271,15 @@ class TaskEntry(Section):
         None,
         description="choice: answer by letter; cloze: score the answer text.",
     )
-    items: Positive | None = Field(
-        None, description="How many items, drawn by the suite's entropy; all if absent."
+    items: Items | None = Field(
+        None,
+        description="How many items, drawn by the suite's entropy, or which, by place "
+        "from 0; all if absent.",
+    )
+    items_digest: str | None = Field(
+        None,
+        description="What evalvar select knows listed items by: other questions at "
+        "their places are refused.",
     )
     generation: Generation | None = Field(
         None, description="Generation arguments that replace the task's own."
@@ -260,6 +287,20 @@ class TaskEntry(Section):
     repeats: Positive | None = Field(
         None, description="Answers per item, for tasks that sample."
     )
+
+    @field_validator("items")
+    @classmethod
+    def _once_each(cls, items: int | list[int] | None) -> int | list[int] | None:
+        if isinstance(items, list) and len(set(items)) < len(items):
+            twice = next(i for n, i in enumerate(items) if i in items[:n])
+            raise ValueError(f"item {twice} is there twice")
+        return items
+
+    @model_validator(mode="after")
+    def _digest_is_of_a_list(self) -> TaskEntry:
+        if self.items_digest is not None and not isinstance(self.items, list):
+            raise ValueError("items_digest is of a list of items; give items: [0, 7]")
+        return self
 
 
 class TemplateEntry(Section):

@@ -69,7 +69,8 @@ tasks:
   - task: t
     num_fewshot: 0
     formulation: cloze
-    items: 10
+    items: [7, 0, 5]
+    items_digest: 0123456789abcdef
     generation: {temperature: 0.5, until: ["\\n"], do_sample: true}
     repeats: 2
 templates:
@@ -181,7 +182,8 @@ def test_every_key_is_read(read):
             task="t",
             num_fewshot=0,
             formulation="cloze",
-            items=10,
+            items=[7, 0, 5],
+            items_digest="0123456789abcdef",
             generation={"temperature": 0.5, "until": ["\n"], "do_sample": True},
             repeats=2,
         ),
@@ -395,6 +397,8 @@ def test_a_wrong_value_is_shown_with_its_line(complaint, line, says):
     [
         ("{task: t, formulation: letter}", "tasks.0.formulation: input should be 'cho"),
         ("{task: t, items: 0}", "tasks.0.items: input should be greater"),
+        ("{task: t, items: [0, -1]}", "tasks.0.items.1: input should be greater"),
+        ("{task: t, items: [2, 2]}", "tasks.0.items: item 2 is there twice"),
         ("{task: t, generation: {until: !x y}}", "tasks.0.generation.until: input was"),
         ("{task: t, generation: {x: 2024-01-01}}", "tasks.0.generation.x: input was n"),
         (

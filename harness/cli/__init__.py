@@ -10,7 +10,7 @@ import sys
 
 # The order of imports is that of the help.
 # isort: off
-from harness.cli import run, analyse, power, prompts, share, keep  # noqa: F401
+from harness.cli import run, analyse, power, prompts, select, share, keep  # noqa: F401
 
 # isort: on
 from harness.cli.app import BAD_INPUT, INCOMPLETE, app

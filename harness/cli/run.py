@@ -30,15 +30,29 @@ if TYPE_CHECKING:
     from harness.sweep import Execute, SweepResult
 
 
+ItemsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--items",
+        help="Only these items of its tasks: a file that evalvar select wrote.",
+    ),
+]
+
+
 @app.command(
     rich_help_panel=RUN,
     epilog="Example: evalvar plan suites/quickstart.yaml",
 )
-def plan(suite: SuitePath, store: StoreOption = None, json_: Json = False) -> None:
+def plan(
+    suite: SuitePath,
+    store: StoreOption = None,
+    items: ItemsOption = None,
+    json_: Json = False,
+) -> None:
     """Show which trials a suite would run, and which are stored already."""
     from harness import terminal
 
-    _, made, _ = _plan(suite, store)
+    _, made, _ = _plan(suite, store, items)
     if json_:
         print_json("evalvar.plan/1", made.to_dict())
     else:
@@ -52,12 +66,13 @@ def plan(suite: SuitePath, store: StoreOption = None, json_: Json = False) -> No
 def run(
     suite: SuitePath,
     store: StoreOption = None,
+    items: ItemsOption = None,
     workers: WorkersOption = None,
     ray_address: AddressOption = None,
     json_: Json = False,
 ) -> None:
     """Evaluate what is not stored yet; the same command resumes."""
-    read, made, where = _plan(suite, store)
+    read, made, where = _plan(suite, store, items)
     result = _run(made, where, workers, ray_address)
     if json_:
         print_json("evalvar.run/1", {"store": where, **result.to_dict()})
@@ -113,13 +128,16 @@ def build(
     print(f"zoo: {root}", file=sys.stderr)
 
 
-def _plan(path: Path, store: str | None) -> tuple[Suite, Plan, str]:
-    read, made = _make_plan(path, store)
+def _plan(path: Path, store: str | None, items: Path | None) -> tuple[Suite, Plan, str]:
+    read, made = _make_plan(path, store, items)
     return read, made, store or f"results/{read.suite}"
 
 
-def _make_plan(path: Path, store: str | None) -> tuple[Suite, Plan]:
+def _make_plan(
+    path: Path, store: str | None, items: Path | None = None
+) -> tuple[Suite, Plan]:
     from harness.plan import make_plan
+    from harness.selection import read_selection
     from harness.suite import load_suite
 
     if store is not None and not store.strip():
@@ -128,6 +146,7 @@ def _make_plan(path: Path, store: str | None) -> tuple[Suite, Plan]:
             code="not-a-store",
         )
     read = load_suite(path)
+    selection = read_selection(items) if items is not None else None
     status, answered, rate = _stored(store or f"results/{read.suite}")
     with _run_extra():
         from harness.run.lm_eval import LMEvalBackend
@@ -140,6 +159,7 @@ def _make_plan(path: Path, store: str | None) -> tuple[Suite, Plan]:
             status=status,
             answered=answered,
             seconds_per_request=rate,
+            selection=selection,
         )
     for caution in made.cautions:
         say(f"note: {caution.text} [{caution.code}]")

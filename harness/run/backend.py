@@ -119,6 +119,10 @@ class FakeBackend:
             for request in requests
         ]
 
+    def item_ids(self, request: TaskRequest) -> list[str]:
+        """Return names of items that no other task has."""
+        return [digest([request.task, index]) for index in range(self.n_items)]
+
     def start(self, placement: Placement) -> None:
         """Do nothing: there is no model."""
 

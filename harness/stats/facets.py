@@ -26,6 +26,7 @@ from harness.stats.tables import (
     chosen_responses,
     distinct_seeds,
     mean_or_nan,
+    partial_run,
     plain,
     replaced_weights,
     setting_words,
@@ -247,6 +248,7 @@ def _table(
         cautions += (Caution("unscored-responses", text),)
     coded = [_levels(current, facet) for facet in FACETS]
     items = coded[0][1]
+    n_items_total = int(current["n_items_total"].max())
     table = FacetScores(
         **{label: key[label] for label in LABELS},
         settings=settings,
@@ -256,7 +258,7 @@ def _table(
         levels=dict(zip(FACETS, (levels for _, levels in coded), strict=True))
         | {"item": tuple(item_id for _, item_id in items)},
         item_indexes=tuple(index for index, _ in items),
-        n_items_total=int(current["n_items_total"].max()),
+        n_items_total=n_items_total,
         chance=mean_or_nan(
             chance_scores(
                 name,
@@ -264,7 +266,7 @@ def _table(
                 n_choices(current[current["status"] == "ok"]),
             )
         ),
-        cautions=cautions,
+        cautions=cautions + partial_run(len(items), n_items_total),
     )
     own = default_metrics(current)
     evidence = own[1] or own[0]

@@ -37,6 +37,10 @@ class Respondents:
         What was asked, by place in the task.
     chance : float
         Expected score of a guesser; ``nan`` where there is no such level.
+    n_items_total : int
+        Items that the task holds.
+    task_digest : str or None
+        Of its wording and items.
     """
 
     task: str
@@ -52,7 +56,14 @@ class Respondents:
     item_ids: tuple[str, ...]
     item_indexes: tuple[int, ...]
     chance: float
+    n_items_total: int
+    task_digest: str | None
     cautions: tuple[Caution, ...] = ()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether fewer items than the task holds were put to the models."""
+        return len(self.item_ids) < self.n_items_total
 
     @property
     def settings(self) -> str:
@@ -190,6 +201,8 @@ def _stacked(tables: list[ScoreTable], kind: Kind) -> Respondents:
         item_ids=tuple(item_id for _, item_id in items),
         item_indexes=tuple(index for index, _ in items),
         chance=scored[0].chance,
+        n_items_total=max(table.n_items_total for table in tables),
+        task_digest=tables[0].task_digest,
         cautions=tuple(dict.fromkeys(cautions)),
     )
 

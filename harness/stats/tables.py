@@ -229,7 +229,8 @@ def score_tables(
     Notes
     -----
     Cautions: ``mixed-settings``, ``replaced-weights``, ``identical-seeds``,
-    ``identical-checkpoints``, ``missing-checkpoints``, ``unequal-repeats``.
+    ``identical-checkpoints``, ``missing-checkpoints``, ``unequal-repeats``,
+    ``partial-run``.
     """
     responses = chosen_responses(
         responses, task=task, formulation=formulation, steps=steps
@@ -450,6 +451,8 @@ def _score_table(
     cautions += twins
     cautions += _grid_cautions(tables[first][1][kept], design, kept)
     cautions += _repeat_cautions(design)
+    n_items_total = int(part["n_items_total"].max())
+    cautions += partial_run(design.n_items, n_items_total)
     # Of items with several right answers lm-eval keeps the score, not their number.
     choices = n_choices(part[part["status"] == "ok"])
     output_type = str(part["output_type"].iloc[0])
@@ -466,7 +469,7 @@ def _score_table(
     return ScoreTable(
         **identity,
         n_items=design.n_items,
-        n_items_total=int(part["n_items_total"].max()),
+        n_items_total=n_items_total,
         items_digest=digest(sorted(design.item_ids)),
         train_seeds=tuple(design.train_seeds[i] for i in kept),
         steps=design.steps,
@@ -476,6 +479,17 @@ def _score_table(
         continuous=None if second is None else of(second),
         cautions=cautions,
     )
+
+
+def partial_run(n_items: int, n_items_total: int) -> tuple[Caution, ...]:
+    """Return the caution ``partial-run``, where not all items were asked."""
+    if n_items >= n_items_total:
+        return ()
+    text = (
+        f"a partial run: {n_items} of the task's {n_items_total} items were asked, and "
+        "the score is of these alone"
+    )
+    return (Caution("partial-run", text),)
 
 
 def _design(part: pd.DataFrame) -> _Design:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from harness.errors import TrialError
-from harness.records import Checkpoint, TaskInfo, TaskRequest, Trial
+from harness.records import Checkpoint, TaskInfo, TaskRequest, Trial, digest
 from harness.run.backend import EVIDENCE, Answers, Interrupted, Placement
 from harness.run.lm_eval.answers import Likelihood, rows_of
 from harness.run.lm_eval.prompts import Prompt, PromptSet, build_prompts, tokens_of
@@ -51,6 +51,10 @@ class LMEvalBackend:
     def describe(self, requests: Sequence[TaskRequest]) -> list[TaskInfo]:
         """Load the tasks asked for; errors are those of `TaskLibrary.describe`."""
         return [self.tasks.describe(request) for request in requests]
+
+    def item_ids(self, request: TaskRequest) -> list[str]:
+        """Return the ids of a task's items, in its order."""
+        return [digest(doc) for doc in self.tasks.load(request).eval_docs]
 
     def start(self, placement: Placement) -> None:
         """Import torch and transformers, which a plan does without; cap threads."""

@@ -188,7 +188,9 @@ def choose_subset(
         method=method,
         items=items,
         weights=weights[order],
-        item_ids=tuple(str(i) if item_ids is None else item_ids[i] for i in items),
+        item_ids=tuple(
+            str(i) if item_ids is None else item_ids[i] for i in items.tolist()
+        ),
         n_items_total=n_total,
         fitted_on=() if method == "random" else tuple(rows),
         cautions=cautions,

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
-Estimator = Literal["weighted", "p-irt", "gp-irt"]
+Estimator = Literal["weighted", "plain", "p-irt", "gp-irt"]
 
 ESTIMATOR_NAMES: dict[Estimator, str] = {
     "weighted": "weighted mean of the answers",
+    "plain": "plain mean of the answers",
     "p-irt": "answers, and the model's prediction for the items not asked",
     "gp-irt": "mixture of the weighted mean and p-irt",
 }
@@ -108,6 +109,7 @@ def estimate_full(
     at the respondent's MAP ability::
 
         weighted   sum over asked w y
+        plain      mean over asked y
         p-irt      (n/N) mean over asked y + (1 - n/N) mean over the others P
         gp-irt     l weighted + (1 - l) p-irt,   l = b^2 / (v / 4n + b^2)
 
@@ -132,11 +134,13 @@ def estimate_full(
     ----------
     answers : ndarray, shape (n_respondents, n_items)
         Scores on the items of `subset`, in its order; no missing values.
-    estimator : {"weighted", "p-irt", "gp-irt"}
+    estimator : {"weighted", "plain", "p-irt", "gp-irt"}
         ``weighted`` is called IRT in its source where items are IRT anchors, ``gp-irt``
-        IRT++.
+        IRT++. ``plain`` is what a run of these items alone scores; chosen items have
+        no interval for it.
     calibration : Calibration, optional
-        Needed but for ``weighted``, whose interval needs it for chosen items.
+        Needed for ``p-irt`` and ``gp-irt``, and for the interval of ``weighted``
+        where items were chosen.
 
     Raises
     ------
@@ -158,8 +162,12 @@ def estimate_full(
     check_level(confidence_level)
     _check(answers, subset, estimator)
     is_drawn = subset.method in ("random", "stratified")
-    if estimator == "weighted" and (is_drawn or calibration is None):
-        return _designed(answers, subset, confidence_level, is_drawn=is_drawn)
+    if estimator == "plain" or (
+        estimator == "weighted" and (is_drawn or calibration is None)
+    ):
+        return _designed(
+            answers, subset, confidence_level, estimator=estimator, is_drawn=is_drawn
+        )
     if calibration is None:
         raise DesignError(
             f"{estimator} predicts the answers to items that were not asked, and needs "
@@ -197,14 +205,19 @@ def _check(answers: Floats, subset: Subset, estimator: str) -> None:
 
 
 def _designed(
-    answers: Floats, subset: Subset, confidence_level: float, *, is_drawn: bool
+    answers: Floats,
+    subset: Subset,
+    confidence_level: float,
+    *,
+    estimator: Estimator,
+    is_drawn: bool,
 ) -> FullScores:
-    """Return the weighted mean, with the interval of a draw where it was one."""
-    values = answers @ subset.weights
+    """Return a mean of the answers, with the interval of a draw where it was one."""
+    mean = answers.mean(1)
+    values = mean if estimator == "plain" else answers @ subset.weights
     low = high = np.full(len(values), np.nan)
-    method, cautions = ESTIMATOR_NAMES["weighted"], NO_INTERVAL
+    method, cautions = ESTIMATOR_NAMES[estimator], NO_INTERVAL
     if is_drawn:
-        mean = answers.mean(1)
         unseen = math.sqrt(1 - subset.n_items / subset.n_items_total)
         ends = mean_intervals(answers, confidence_level=confidence_level)
         low, high = (values + unseen * (end - mean) for end in ends)
@@ -214,7 +227,7 @@ def _designed(
         se=standard_error((high - low) / 2, confidence_level=confidence_level),
         low=low,
         high=high,
-        estimator="weighted",
+        estimator=estimator,
         confidence_level=confidence_level,
         n_items=subset.n_items,
         n_items_total=subset.n_items_total,

@@ -25,7 +25,7 @@ from harness.stats.subsets.choose import (
     check_size,
     choose_subset,
 )
-from harness.stats.subsets.estimate import Estimator, estimate_full
+from harness.stats.subsets.estimate import NO_INTERVAL, Estimator, estimate_full
 from harness.stats.subsets.held_out import FEW_GROUPS, HeldOut
 from harness.stats.subsets.quality import (
     MEASURES,
@@ -60,6 +60,7 @@ TOLERATED = 0.05
 INTERVALS = ("half_width", "item_half_width", "coverage")
 
 WHY_UNDEFINED = {
+    **dict.fromkeys(INTERVALS, NO_INTERVAL[0]),
     "seed_sd": Caution(
         "one-seed",
         "needs 2 training seeds of a model held out together; hold out whole models, "
@@ -187,7 +188,7 @@ def evaluate_subsets(
         cautions += (Caution("seeds-on-both-sides", text),)
     full = table.mean(1)
     low, high = mean_intervals(table, confidence_level=confidence_level)
-    design = _Design(
+    design = Design(
         table=table,
         who=who,
         full=full,
@@ -201,7 +202,10 @@ def evaluate_subsets(
     asked |= methods
     pairs = [(method, e) for method, each in asked.items() for e in each]
     calibrations = None
-    if any(method not in DRAWN or e != "weighted" for method, e in pairs):
+    if any(
+        _needs_model(method, e) or (e == "weighted" and method not in DRAWN)
+        for method, e in pairs
+    ):
         calibrations = _calibrations(design)
     if isinstance(calibrations, list):
         cautions += _first_of_each(calibrations)
@@ -223,7 +227,9 @@ def evaluate_subsets(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Design:
+class Design:
+    """What is judged, and how: respondents, their folds, draws, levels."""
+
     table: Floats
     who: HeldOut
     full: Floats
@@ -270,14 +276,14 @@ def _left_out(is_shared: npt.NDArray[np.bool_]) -> tuple[Caution, ...]:
 
 
 def _needs_model(method: Method, estimator: Estimator) -> bool:
-    return estimator != "weighted" or method in (
+    return estimator in ("p-irt", "gp-irt") or method in (
         "anchors-irt",
         "information",
         "adaptive",
     )
 
 
-def _calibrations(design: _Design) -> list[Calibration] | DesignError:
+def _calibrations(design: Design) -> list[Calibration] | DesignError:
     """Return the items of each fold, calibrated on the others; or why they are not."""
     who = design.who
     known = [who.fold != fold for fold in range(who.n_folds)]
@@ -301,7 +307,7 @@ def _first_of_each(calibrations: list[Calibration]) -> tuple[Caution, ...]:
 
 
 def _rows(
-    design: _Design,
+    design: Design,
     asked: Mapping[Method, Sequence[Estimator]],
     size: int,
     calibrations: list[Calibration] | DesignError | None,
@@ -328,32 +334,39 @@ def _rows(
                 why = {**WHY_UNDEFINED, **dict.fromkeys(which, failure)}
             elif np.isnan(draws[:, 0]).any():
                 why = dict.fromkeys(MEASURES, NO_VALIDATION)
-            row, mae = _quality(design, method, estimator, size, draws, every, why)
+            row, mae = quality(design, method, estimator, size, draws, every, why)
             if len(control) == 0:
                 control = mae
                 yield row
                 continue
-            wins = (control > mae[:, None]) + (control == mae[:, None]) / 2
-            beats = float(np.where(np.isnan(mae[:, None]), np.nan, wins).mean())
-            yield replace(row, beats_random=beats)
+            yield replace(row, beats_random=share_beaten(mae, control))
 
 
-def _no_estimates(design: _Design) -> tuple[Floats, Floats]:
+def share_beaten(errors: Floats, control: Floats) -> float:
+    """Return the share of pairs in which the control's error is larger, ties by half.
+
+    ``nan`` where an error is.
+    """
+    wins = (control > errors[:, None]) + (control == errors[:, None]) / 2
+    return float(np.where(np.isnan(errors[:, None]), np.nan, wins).mean())
+
+
+def _no_estimates(design: Design) -> tuple[Floats, Floats]:
     shape = design.who.n_folds, len(design.table)
     return np.full((1, 3, shape[1]), np.nan), np.full((3, *shape), np.nan)
 
 
-def _reference(design: _Design) -> SubsetQuality:
+def _reference(design: Design) -> SubsetQuality:
     """Return the row of the full set, by which the others are judged."""
     full = np.broadcast_to(design.full, (3, design.who.n_folds, len(design.full)))
     size = design.table.shape[1]
-    return _quality(
+    return quality(
         design, "full", "weighted", size, full[None, :, 0], full, WHY_UNDEFINED
     )[0]
 
 
 def _estimates(
-    design: _Design,
+    design: Design,
     method: SubsetMethod,
     estimators: Sequence[Estimator],
     size: int,
@@ -399,7 +412,7 @@ def _estimates(
 
 
 def _adaptive_estimates(
-    design: _Design,
+    design: Design,
     estimators: Sequence[Estimator],
     size: int,
     calibrations: Sequence[Calibration],
@@ -410,7 +423,7 @@ def _adaptive_estimates(
     return dict.fromkeys(estimators, (held[None], every))
 
 
-def _adaptive(design: _Design, model: Calibration, size: int) -> Floats:
+def _adaptive(design: Design, model: Calibration, size: int) -> Floats:
     """Return value, low and high of everyone, each asked items of their own choice.
 
     The estimate is p-irt's: what was answered, and what the last ability is expected
@@ -434,9 +447,7 @@ def _adaptive(design: _Design, model: Calibration, size: int) -> Floats:
     return np.stack([values, values - half_width, values + half_width])
 
 
-def _measures(
-    design: _Design, values: Floats, low: Floats, high: Floats
-) -> list[float]:
+def _measures(design: Design, values: Floats, low: Floats, high: Floats) -> list[float]:
     """Return one draw's `MEASURES`; ``nan`` where one is not defined."""
     if np.isnan(values).any():
         # The others alone would be a choice of models, by what can be calibrated.
@@ -472,9 +483,9 @@ def _errors(values: Floats, full: Floats) -> Floats:
     return np.where(np.isclose(values, full, rtol=TINY, atol=0), 0, values - full)
 
 
-def _quality(
-    design: _Design,
-    method: Method | Literal["full"],
+def quality(
+    design: Design,
+    method: Method | Literal["full", "search"],
     estimator: Estimator,
     size: int,
     draws: Floats,
@@ -503,7 +514,7 @@ def _quality(
 
 
 def _estimate(
-    design: _Design, name: str, draws: Floats, first: Floats, why: Mapping[str, Caution]
+    design: Design, name: str, draws: Floats, first: Floats, why: Mapping[str, Caution]
 ) -> Estimate:
     """Sum one measure up over draws; an interval is over draws, or over groups."""
     n, level = design.who.n_groups, design.confidence_level

@@ -49,7 +49,8 @@ class SubsetQuality:
     ----------
     method, estimator : str
         See `choose_subset` and `estimate_full`; method ``full`` is the reference,
-        ``adaptive`` that of `adaptive_test`.
+        ``adaptive`` that of `adaptive_test`, ``search`` whatever `select_stable` chose
+        on the others.
     n_items, n_draws : int
         Items in a subset, and subsets drawn.
     bias, mae : Estimate
@@ -77,7 +78,7 @@ class SubsetQuality:
         Estimates and intervals of every respondent, in each fold; of the first draw.
     """
 
-    method: Method | Literal["full"]
+    method: Method | Literal["full", "search"]
     estimator: Estimator
     n_items: int
     n_draws: int
