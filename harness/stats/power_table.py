@@ -255,8 +255,7 @@ def _row(
 ) -> TaskPower:
     score = noise_of_score(ledger, fixed=_there(fixed, ledger))
     asked = score if target.difference is None else difference
-    # More steps would be another score, not a surer one.
-    limits = {"item": float(table.n_items_total), "step": 1.0}
+    limits = {"item": float(table.n_items_total)}
     wanted = None
     if target.seconds is not None:
         wanted = best_design(
@@ -333,14 +332,10 @@ def _there(fixed: Collection[str], ledger: Ledger) -> tuple[str, ...]:
 
 def _correlation(pooled: Ledger) -> float:
     """Return how much of the variance over items is that of all models alike."""
-    own = next(
-        (e for e in pooled.effects if {*e.facets} == {MODEL, "item"}),
-        None,
+    alike, apart = (
+        sum(e.variance.value for e in pooled.effects if {*e.facets} == facets)
+        for facets in ({"item"}, {MODEL, "item"})
     )
-    both = next((e for e in pooled.effects if e.facets == ("item",)), None)
-    if own is None or both is None:
-        return math.nan
-    alike, apart = both.variance.value, own.variance.value
     return alike / (alike + apart) if alike + apart > 0 else math.nan
 
 

@@ -557,6 +557,68 @@ def test_the_best_design_for_a_budget_is_the_best_of_all():
         assert found.se.value == pytest.approx(math.sqrt(least))
 
 
+def test_items_alone_are_searched_too():
+    """One seed and one template: Miller's n, but for t instead of z."""
+    variance = 0.25
+    noise = Noise(
+        of="difference",
+        sources=(
+            Source(
+                name="item",
+                facets=("item",),
+                variance=variance,
+                low=math.nan,
+                high=math.nan,
+            ),
+        ),
+        counts={"item": 50.0},
+        fixed=(),
+        unknown=(),
+        confidence_level=0.95,
+    )
+    found = cheapest_design(noise, COST, difference=0.05)
+    z = items_needed(variance, 0.0, 0.05)
+
+    assert found is not None
+    assert z < found.counts["item"] < z + 5
+    assert cheapest_design(noise, COST, difference=0.05, limits={"item": z}) is None
+    best = best_design(noise, COST, seconds=5 + 0.011 * 30)
+    assert best.counts["item"] == 80
+
+
+def test_few_degrees_of_freedom_take_more_items_than_z_would():
+    """Items and seeds: what the seeds leave is little, so that t asks for much."""
+    noise = Noise(
+        of="difference",
+        sources=tuple(
+            Source(name=f, facets=(f,), variance=v, low=math.nan, high=math.nan)
+            for f, v in (("item", 1.0), ("train_seed", 0.003))
+        ),
+        counts={"item": 10.0, "train_seed": 3.0},
+        fixed=(),
+        unknown=(),
+        confidence_level=0.95,
+    )
+    dear = Cost(load=0.0, item=0.0, answer=1.0, levels={"train_seed": 1e6})
+    found = cheapest_design(noise, dear, difference=0.15)
+
+    assert found is not None
+    n_items = found.counts["item"]
+    assert found.counts["train_seed"] == 3
+    assert noise.detectable({"item": n_items}).value <= 0.15
+    assert noise.detectable({"item": n_items - 1}).value > 0.15
+    assert n_items > items_needed(1.0, 0.0, 0.15)
+    assert cheapest_design(noise, dear, difference=0.15, limits={"item": n_items})
+    less = {"item": n_items - 1, "train_seed": 3}
+    assert cheapest_design(noise, dear, difference=0.15, limits=less) is None
+
+
+def test_interactions_left_in_the_residual_are_told():
+    noise = noise_of_score(ledger_of(simulated(np.random.default_rng(5)), order=2))
+
+    assert {c.code for c in noise.cautions} >= {"pooled-interactions"}
+
+
 def test_gains_are_the_most_first_and_within_the_limits():
     found = gains(exact(), COST, {"item": 100, "template": 5, "repeat": 2})
 

@@ -265,3 +265,15 @@ def test_what_a_design_finds_is_a_difference_of_models(simulated, trials):
     assert gain.design.detectable == row.difference.detectable(more)
     assert row.wanted is not None
     assert row.wanted.detectable.quantity == "detectable difference"
+
+
+def test_one_item_has_no_correlation(simulated, trials):
+    rng = np.random.default_rng(6)
+    frames = [
+        simulated({(s, 5): [float(rng.random() < 0.5)] for s in range(8)}, model=model)
+        for model in "ab"
+    ]
+    row, _ = table(pd.concat(frames), trials)
+
+    assert math.isnan(row.correlation)
+    assert row.score.unknown[0] == "item"

@@ -25,6 +25,12 @@ ITEM = "item"
 MOST = 32
 """Levels of a facet other than items up to which designs are searched."""
 
+ENDLESS = 2.0**40
+"""Items that nobody has."""
+
+N_TRIED = 64
+"""Numbers of items that are tried before the least is looked for between two."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
@@ -264,26 +270,23 @@ def cheapest_design(
     DesignError
         ``bad-target``, ``bad-power``.
     """
-    target = _target(se, difference)
+    target, level = _target(se, difference), noise.confidence_level
     limits = limits or {}
     counts = _grid(noise, limits)
     n_now = noise.counts.get(ITEM, 1.0)
     most = max(limits.get(ITEM, math.inf), n_now)
-    least: Any = target
-    if difference is not None:
-        # What it takes with all items that can be had: no design does with less.
-        df = noise.df({**counts, **_items(noise, most)})
-        least = target / noncentrality(df, power, noise.confidence_level)
-    n_items = _items_for(noise, counts, least**2)
+    # By z, of which no design does with less than by t.
+    z = 1 if difference is None else noncentrality(math.inf, power, level)
+    n_items = _items_for(noise, counts, float(target / z) ** 2)
     is_open = np.isfinite(n_items) & (n_items <= most)
     counts = {facet: n[is_open] for facet, n in counts.items()}
     counts[ITEM] = n_items[is_open]
     seconds = np.broadcast_to(
         cost.seconds(counts, noise.counts), n_items[is_open].shape
     )
-    best: tuple[float, Counts] | None = None
+    best: tuple[float, Counts] = math.inf, {}
     for place in np.lexsort((counts[ITEM], seconds)):
-        if best and seconds[place] >= best[0]:
+        if seconds[place] >= best[0]:
             break
         chosen = {facet: float(n[place]) for facet, n in counts.items()}
         if difference is not None:
@@ -292,9 +295,8 @@ def cheapest_design(
                 continue
             chosen[ITEM] = grown
         price = float(cost.seconds(chosen, noise.counts))
-        if best is None or price < best[0]:
-            best = price, chosen
-    if best is None:
+        best = min(best, (price, chosen), key=lambda one: one[0])
+    if not best[1]:
         return None
     known = {facet: n for facet, n in best[1].items() if facet in noise.counts}
     return design_of(noise, cost, known, power=power)
@@ -316,23 +318,21 @@ def best_design(
     limits = limits or {}
     counts = _grid(noise, limits)
     n_now = noise.counts.get(ITEM, 1.0)
-    most = limits.get(ITEM, math.inf) if ITEM in noise.facets else n_now
-    start = cost.seconds({**counts, ITEM: n_now}, noise.counts)
-    slope = cost.seconds({**counts, ITEM: n_now + 2}, noise.counts) - cost.seconds(
-        {**counts, ITEM: n_now + 1}, noise.counts
+    most = max(limits.get(ITEM, math.inf), n_now) if ITEM in noise.facets else n_now
+    as_many, first, second = (
+        np.atleast_1d(cost.seconds({**counts, ITEM: n_now + more}, noise.counts))
+        for more in range(3)
     )
-    first = cost.seconds({**counts, ITEM: n_now + 1}, noise.counts)
+    # From the first item on, which may take loading, each costs as much.
     with np.errstate(divide="ignore", invalid="ignore"):
-        added = np.where(first <= seconds, 1 + np.floor((seconds - first) / slope), 0)
-    n_items = np.minimum(n_now + np.nan_to_num(added, nan=0.0), max(most, n_now))
-    variance = np.where(
-        start <= seconds, noise.variance({**counts, ITEM: n_items}), np.inf
-    )
-    place = int(np.argmin(variance))
+        more = 1 + np.floor((seconds - first) / (second - first))
+    n_items = np.minimum(np.where(first <= seconds, n_now + more, n_now), most)
+    variance = noise.variance({**counts, **_items(noise, n_items)})
+    is_open = (as_many <= seconds) & (variance > 0)
+    place = int(np.argmin(np.where(is_open, variance, np.inf)))
     chosen = {facet: float(n[place]) for facet, n in counts.items()}
-    chosen[ITEM] = float(n_items[place])
-    known = {facet: n for facet, n in chosen.items() if facet in noise.counts}
-    return design_of(noise, cost, known, power=power)
+    more_items = _items(noise, float(n_items[place]))
+    return design_of(noise, cost, {**chosen, **more_items}, power=power)
 
 
 def _target(se: float | None, difference: float | None) -> float:
@@ -369,9 +369,7 @@ def _grid(noise: Noise, limits: Mapping[str, float]) -> dict[str, Floats]:
     return {facet: axis.ravel() for facet, axis in zip(facets, mesh, strict=True)}
 
 
-def _items_for(
-    noise: Noise, counts: dict[str, Floats], variance: float | Floats
-) -> Floats:
+def _items_for(noise: Noise, counts: dict[str, Floats], variance: float) -> Floats:
     """Return the least items with no more than `variance`; ``inf`` where none do."""
     n_now = noise.counts.get(ITEM, 1.0)
     shape = np.broadcast_shapes(*(n.shape for n in counts.values()), (1,))
@@ -387,30 +385,31 @@ def _items_for(
     return np.broadcast_to(np.where(reached > 0, n_items, np.inf), shape).copy()
 
 
-def _items(noise: Noise, n: float | Floats) -> dict[str, float | Floats]:
+def _items(noise: Noise, n: Any) -> dict[str, Any]:
     return {ITEM: n} if ITEM in noise.facets else {}
 
 
 def _items_by_t(
     noise: Noise, chosen: Counts, target: float, power: float, most: float
 ) -> float | None:
-    """Return the least items from those chosen with which a t test finds `target`."""
+    """Return the least items from those chosen with which a t test finds `target`.
 
-    def finds(n: float) -> bool:
+    Not every item helps: as their noise goes, so do the degrees of freedom.
+    """
+
+    def finds(n: Any) -> Any:
         counts = {f: m for f, m in {**chosen, ITEM: n}.items() if f in noise.facets}
-        return noise.detectable(counts, power=power).value <= target
+        factor = noncentrality(noise.df(counts), power, noise.confidence_level)
+        return factor * np.sqrt(noise.variance(counts)) <= target
 
     low = chosen[ITEM]
-    if finds(low):
-        return low
-    if ITEM not in noise.facets:
+    high = min(most, ENDLESS) if ITEM in noise.facets else low
+    tried = np.unique(np.ceil(np.geomspace(low, high, N_TRIED)))
+    found = np.flatnonzero(finds(tried))
+    if not len(found):
         return None
-    high = low
-    while not finds(high):
-        if high >= most or high > 2**40:
-            return None
-        low, high = high, min(2 * high, most)
+    low, high = tried[max(found[0] - 1, 0)], tried[found[0]]
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if finds(middle) else (middle, high)
-    return high
+    return float(high)

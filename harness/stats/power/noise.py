@@ -341,6 +341,11 @@ def _noise(
         if not {*effect.facets} <= {MODEL, *fixed, *unknown}
     )
     cautions = ledger.cautions
+    for effect in ledger.effects:
+        pooled = (
+            c for c in effect.variance.cautions if c.code == "pooled-interactions"
+        )
+        cautions = (*cautions, *pooled)
     if negative := [source.name for source in sources if source.variance < 0]:
         text = (
             f"{', '.join(negative[:3])}: below 0, as estimates near 0 may be; a "
