@@ -176,7 +176,11 @@ def ratio(above: Floats, below: Floats) -> Floats:
 
 
 def left_out_interval(
-    estimate: Estimate, left_out: Sequence[Floats], *, offset: float | None = None
+    estimate: Estimate,
+    left_out: Sequence[Floats],
+    *,
+    offset: float | None = None,
+    besides: float = 0,
 ) -> Estimate:
     """Return the estimate with a standard error and an interval by the jackknife.
 
@@ -202,6 +206,8 @@ def left_out_interval(
         Values with one system prompt left out, shape (N,). Where other user prompts
         could have been asked, also those with one user prompt left out, shape (U,), and
         with one of each, shape (N, U).
+    besides : float
+        Variance of the value that leaving prompts out does not show; it is added.
 
     Notes
     -----
@@ -244,7 +250,7 @@ def left_out_interval(
         return found
     value, level = estimate.value, estimate.confidence_level
     scale = value if offset is None else value + offset
-    se, half = _errors(left_out, level)
+    se, half = _errors(left_out, level, besides)
     if se <= SAME * abs(scale):
         text = (
             "leaving any prompt out changes nothing, so how sure the value is cannot "
@@ -254,12 +260,15 @@ def left_out_interval(
         return replace(found, cautions=(*cautions, constant))
     low, high = value - half, value + half
     if offset is not None and min(scale, *(v.min() + offset for v in left_out)) > 0:
-        _, half = _errors([np.log(v + offset) for v in left_out], level)
+        logs = [np.log(values + offset) for values in left_out]
+        _, half = _errors(logs, level, besides / scale**2)
         low, high = (value + scale * math.expm1(end) for end in (-half, half))
     return replace(found, se=se, interval=Interval(low, high))
 
 
-def _errors(left_out: Sequence[Floats], confidence_level: float) -> tuple[float, float]:
+def _errors(
+    left_out: Sequence[Floats], confidence_level: float, besides: float
+) -> tuple[float, float]:
     """Return the standard error and the half-width."""
     from scipy.special import ndtri, stdtrit
 
@@ -278,4 +287,4 @@ def _errors(left_out: Sequence[Floats], confidence_level: float) -> tuple[float,
     se2 = max([sum(v for v, _ in alone) - both, *(v for v, _ in alone)])
     z2 = float(ndtri(p)) ** 2
     half2 = max([sum(h for _, h in alone) - z2 * both, *(h for _, h in alone)])
-    return math.sqrt(se2), math.sqrt(half2)
+    return math.sqrt(se2 + besides), math.sqrt(half2 + z2 * besides)
