@@ -56,7 +56,7 @@ def words(text):
         "evalperf",
         "lsat",
         "formulation",
-        "templates",
+        pytest.param("templates", marks=pytest.mark.slow),
     ],
 )
 def test_a_study_made_anew_is_the_committed_page(name):
