@@ -78,20 +78,18 @@ def test_where_nothing_differs_the_winner_is_cursed_and_held_out_shows_it():
 
 
 def test_planted_user_prompts_are_found_and_hold_up():
-    hits = gains = 0
-    for chances, _, found in judged(planted, 10):
-        rows = held_out(found)
-        true = chances[:, found.user_prompts].mean(1).var()
-        hits += set(found.user_prompts) <= {0, 1, 2}
-        assert rows["discriminative"].value > 3 * rows["random"].value
-        assert rows["difficulty"].value < 0.5 * rows["discriminative"].value
-        assert rows["all"].value < 0.2 * rows["discriminative"].value
-        assert found.held_out.value < 1.5 * true
-        assert found.chosen_again.min() >= 0.2
-        gains += "no-held-out-gain" not in codes(found)
+    tables = list(judged(planted, 10))
+    rows = [held_out(found) for *_, found in tables]
+    scores = {name: np.mean([row[name].value for row in rows]) for name in rows[0]}
+    true = [chances[:, f.user_prompts].mean(1).var() for chances, _, f in tables]
 
-    assert hits >= 8
-    assert gains >= 8
+    assert sum(set(f.user_prompts) <= {0, 1, 2} for *_, f in tables) >= 8
+    assert sum("no-held-out-gain" not in codes(f) for *_, f in tables) >= 8
+    assert 0.6 * np.mean(true) < scores["discriminative"] < 1.05 * np.mean(true)
+    assert scores["discriminative"] > 3 * max(
+        scores[name] for name in ("random", "difficulty", "all")
+    )
+    assert np.mean([f.chosen_again.mean() for *_, f in tables]) > 0.5
 
 
 def test_where_system_prompts_differ_alike_nothing_is_gained():
