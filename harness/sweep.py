@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from harness.frames import TRIALS
 from harness.plan import Plan, n_answers, n_requests, without
 from harness.records import Trial
-from harness.run.backend import Answers, Placement
+from harness.run.backend import Placement
 from harness.run.worker import Outcome, tables
 
 if TYPE_CHECKING:
@@ -90,12 +90,10 @@ class _Batch:
     committed_at: float = field(default_factory=time.monotonic)
 
     def add(self, trial: Trial, outcome: Outcome, tries: int) -> None:
-        for part, answers in _parts(trial, outcome):
-            done = replace(outcome, answers=answers, error=None, error_code=None)
+        for part, of_part in _parts(trial, outcome):
             share = n_answers(part) / n_answers(trial)
-            done = replace(done, seconds=outcome.seconds * share)
-            self.finished.append((part, done, tries))
-        self.finished.append((trial, outcome, tries))
+            of_part = replace(of_part, seconds=outcome.seconds * share)
+            self.finished.append((part, of_part, tries))
         self.commit_if_due()
 
     def commit_if_due(self) -> None:
@@ -219,25 +217,31 @@ def seconds_per_request(trials: pa.Table) -> float | None:
     return pc.sum(done["seconds"]).as_py() / n if n else None
 
 
-def _parts(trial: Trial, outcome: Outcome) -> Iterator[tuple[Trial, Answers]]:
-    """Yield what was answered before a trial failed, as trials of their own."""
-    if outcome.partial is None:
+def _parts(trial: Trial, outcome: Outcome) -> Iterator[tuple[Trial, Outcome]]:
+    """Split a trial that failed midway into trials that are done, and those left.
+
+    They are those that a plan will make of it, so that none is left failed once the
+    rest has been asked.
+    """
+    partial = outcome.partial
+    if partial is None or not partial.rows:
+        yield trial, outcome
         return
-    rows = outcome.partial.rows
+    rows = partial.rows
     items, repeats = rows["item_index"].to_pylist(), rows["repeat"].to_pylist()
-    there: dict[int, set[int]] = {}
+    there: dict[int, set[int]] = {item: set() for item in trial.item_indexes}
     for item, repeat in zip(items, repeats, strict=True):
-        there.setdefault(item, set()).add(repeat)
-    missing = [
-        ([item], [n for n in trial.repeat_numbers if n not in there.get(item, ())])
-        for item in trial.item_indexes
-    ]
-    for part in without(trial, missing):
+        there[item].add(repeat)
+    missing = {item: {*trial.repeat_numbers} - some for item, some in there.items()}
+    for part in without(trial, [([item], [*some]) for item, some in missing.items()]):
         held = pc.and_(
             pc.is_in(rows["item_index"], pa.array(part.item_indexes, pa.int32())),
             pc.is_in(rows["repeat"], pa.array(part.repeat_numbers, pa.int16())),
         )
-        yield part, replace(outcome.partial, rows=rows.filter(held))
+        answers = replace(partial, rows=rows.filter(held))
+        yield part, replace(outcome, answers=answers, error_code=None, error=None)
+    for rest in without(trial, [([item], [*some]) for item, some in there.items()]):
+        yield rest, outcome
 
 
 def _trial_row(

@@ -53,6 +53,8 @@ def world(tmp_path_factory) -> Path:
         single="<eos> $A", special_tokens=[("<eos>", 1)]
     )
     tokenizer.save(str(file))
+    chat = "{% for m in messages %}{{ m.role }} : {{ m.content }} . {% endfor %}"
+    (folder / "chat_template.jinja").write_text(chat)
     make_tasks(root / "tasks")
     return root
 
@@ -112,7 +114,7 @@ tasks:
   - toy_generate
 templates:
   - {{name: plain}}
-  - {{name: curt, system_prompt: the dog sat on}}
+  - {{name: curt, system_prompt: the dog sat on, apply_chat_template: auto}}
 """)
         run_suite(path, tmp_path / "store")
     rows = Store(tmp_path / "store").responses()
@@ -131,6 +133,24 @@ templates:
         here.choice_logprobs.dropna(), there.choice_logprobs.dropna(), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_a_prompt_that_is_too_long_loses_its_beginning_and_is_counted(world, tmp_path):
+    path = world / "long.yaml"
+    with serving(world / "model") as server:
+        path.write_text(f"""
+suite: long
+task_paths: [tasks]
+checkpoints: [{{api: "{server.address}", model: m, tokenizer: model}}]
+tasks: [toy_cloze_shots, toy_generate]
+templates: [{{name: chat, apply_chat_template: true}}]
+resources: {{max_length: 40}}
+""")
+        run_suite(path, tmp_path / "store")
+    lengths = [len(p["prompt"][0]) + p["max_tokens"] for p in server.asked]
+
+    assert max(lengths) == 40
+    assert [a["n_truncated"] for a in attempts(tmp_path / "store")] == [12, 12]
 
 
 def test_a_server_without_echo_gives_texts_and_no_likelihood_of_zero(world, tmp_path):
@@ -247,9 +267,10 @@ def test_a_server_that_dies_midway_loses_nothing(ask, server):
 
     assert n_kept == n_answered >= 50
     assert n_kept + n_asked_again == 72
-    assert [r["error_code"] for r in rows if r["status"] == "failed"] == [
+    assert {r["error_code"] for r in rows if r["status"] == "failed"} == {
         "server-failed"
-    ]
+    }
+    assert Store(store).info().n_trials_failed == 0
     assert answers(store) == answers(undisturbed)
 
 
@@ -282,6 +303,14 @@ def test_a_key_that_is_not_there_is_said_before_anything_is_sent(ask, server):
 
     assert [a["error_code"] for a in attempts(store)] == ["key-missing"]
     assert server.asked == []
+
+
+def test_packages_that_are_not_there_are_named(ask, server, monkeypatch):
+    monkeypatch.setattr("lm_eval.models.api_models.find_spec", lambda _: None)
+    (failed,) = attempts(ask())
+
+    assert failed["error_code"] == "extra-missing"
+    assert "pip install 'lm-eval[api]'" in failed["error"]
 
 
 def test_no_text_is_an_answer_that_is_wrong(ask, server):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from harness.errors import TrialError
-from harness.records import Checkpoint, TaskInfo, TaskRequest, Trial, digest
+from harness.records import Checkpoint, TaskInfo, TaskRequest, Trial
 from harness.run.backend import EVIDENCE, Answers, Interrupted, Placement
 from harness.run.lm_eval.answers import Likelihood, rows_of
 from harness.run.lm_eval.prompts import Prompt, PromptSet, build_prompts, tokens_of
@@ -77,7 +77,8 @@ class LMEvalBackend:
         else:
             from harness.run.lm_eval.served import Served
 
-            self._model = Served(checkpoint, self._placement.max_length)
+            longest = self._placement.max_length
+            self._model = Served(checkpoint, checkpoint.server, longest)
         self._tokenizer_digest = checkpoint.tokenizer_digest
 
     def _read(self, checkpoint: Checkpoint) -> Scorer:

@@ -93,10 +93,9 @@ class Served:
 
     device_name = "server"
 
-    def __init__(self, checkpoint: Checkpoint, max_length: int | None) -> None:
-        server = checkpoint.server
-        if server is None:
-            raise ValueError(f"{checkpoint} is behind no server")
+    def __init__(
+        self, checkpoint: Checkpoint, server: Server, max_length: int | None
+    ) -> None:
         self.server = server
         self.name = str(checkpoint)
         kind = "chat/completions" if server.chat else "completions"
@@ -115,7 +114,7 @@ class Served:
                 model=server.model,
                 tokenizer=checkpoint.tokenizer,
                 tokenizer_backend="huggingface" if checkpoint.tokenizer else None,
-                max_length=(max_length or UNLIMITED) + 1,  # lm-eval takes one off
+                max_length=max_length or UNLIMITED,  # with one token to be written
                 add_bos_token=None,  # as the tokenizer itself would have it
             )
         except ModuleNotFoundError as error:
