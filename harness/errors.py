@@ -23,6 +23,7 @@ ErrorCode = Literal[
     "bad-guessing",
     "bad-n-independent",
     "bad-n-last",
+    "bad-option",
     "bad-power",
     "bad-share",
     "bad-steps",

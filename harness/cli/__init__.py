@@ -8,12 +8,14 @@ import io
 import os
 import sys
 
+from typer.exceptions import TyperException
+
 # The order of imports is that of the help.
 # isort: off
 from harness.cli import run, analyse, power, prompts, select, share, keep  # noqa: F401
 
 # isort: on
-from harness.cli.app import BAD_INPUT, INCOMPLETE, app
+from harness.cli.app import BAD_INPUT, INCOMPLETE, OK, app
 from harness.cli.streams import say
 from harness.errors import HarnessError, InputError
 
@@ -39,9 +41,10 @@ def main() -> None:
     _make_streams_fit()
     try:
         try:
-            app(prog_name="evalvar")
+            status = _run()
         finally:
             sys.stdout.flush()
+        sys.exit(status)
     except HarnessError as error:
         say(f"evalvar: {error} [{error.code}]")
         sys.exit(BAD_INPUT if isinstance(error, InputError) else INCOMPLETE)
@@ -56,6 +59,25 @@ def main() -> None:
             "[output-not-written]"
         )
         sys.exit(INCOMPLETE)
+
+
+def _run() -> int:
+    """Return the exit status; say of options in one line what typer puts in a box."""
+    try:
+        return app(prog_name="evalvar", standalone_mode=False) or OK
+    except TyperException as error:
+        text = error.format_message().rstrip(".")
+        if not text:  # a group without a command has shown its help
+            return BAD_INPUT
+        given = "".join(
+            f", not {one['input']!r}"
+            for one in getattr(error.__cause__, "errors", list)()
+        )
+        command = getattr(error, "ctx", None)
+        path = command.command_path if command else "evalvar"
+        raise InputError(
+            f"{text[0].lower()}{text[1:]}{given} (see {path} --help)", code="bad-option"
+        ) from None
 
 
 def _make_streams_fit() -> None:
