@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from harness.errors import TrialError
-from harness.records import Checkpoint, TaskInfo, TaskRequest, Trial
+from harness.records import Checkpoint, TaskInfo, TaskRequest, Trial, digest
 from harness.run.backend import EVIDENCE, Answers, Interrupted, Placement
 from harness.run.lm_eval.answers import Likelihood, rows_of
 from harness.run.lm_eval.prompts import Prompt, PromptSet, build_prompts, tokens_of
