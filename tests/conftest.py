@@ -41,6 +41,9 @@ NEEDS = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        # Files share what they prepare; two clusters at once would want for cores.
+        group = "ray" if item.get_closest_marker("ray") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
         for marker, packages in NEEDS.items():
             if item.get_closest_marker(marker) is None:
                 continue
