@@ -183,6 +183,16 @@ def test_what_only_a_person_can_do_is_said(evalvar):
     assert "to do: train" in err
 
 
+def test_a_store_with_nothing_to_compare_is_refused(evalvar):
+    one = SUITE.replace("[0, 1]", "[0]").replace("items: 20", "items: 1")
+    Path("suite.yaml").write_text(one.replace("repeats: 2", "repeats: 1"))
+    evalvar("run", "suite.yaml")
+    status, out, err = evalvar("power", "results/toy")
+
+    assert (status, out) == (2, "")
+    assert err.endswith("[too-few-replicates]\n")
+
+
 @pytest.mark.parametrize(
     ("code", "options"),
     [

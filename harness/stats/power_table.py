@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
 from harness.stats.facets import FACETS, FacetScores
 from harness.stats.ledger.ledger import Ledger, variance_ledger
+from harness.stats.ledger_table import ledger_table
 from harness.stats.power.cost import (
     Cost,
     Design,
@@ -34,8 +34,6 @@ from harness.stats.power.noise import (
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Codes = npt.NDArray[np.intp]
 
 ASSUMED = 0.5
 """Correlation of two models over items where a store has one model: Miller's example.
@@ -162,8 +160,7 @@ def power_table(
     Parameters
     ----------
     tables : iterable of FacetScores
-        From `harness.stats.facets.facet_scores`. Of several steps the last counts;
-        restrict `tables` to choose others.
+        From `harness.stats.facets.facet_scores`. Of several steps the last counts.
     trials : DataFrame
         As `harness.store.Store.trials` has them, for their timings.
     model : str
@@ -200,18 +197,17 @@ def power_table(
                 + ("" if facet in fixed else f", and the costs {', '.join(PARTS)}"),
                 code="unknown-facet",
             )
-    last = [_last_step(table) for table in tables]
+    ledgers, refused = ledger_table(tables, confidence_level=confidence_level)
     pools: dict[tuple[Any, ...], Ledger] = {}
-    rows, refused = [], []
-    for table in last:
+    rows = []
+    without = [pair for pair in refused if model in (None, pair[0].model)]
+    for one in ledgers:
+        table, ledger = one.scores, one.ledger
         if model not in (None, table.model):
             continue
         asked = _asked(table)
-        peers = [other for other in last if _asked(other) == asked]
+        peers = [other.scores for other in ledgers if _asked(other.scores) == asked]
         try:
-            ledger = variance_ledger(
-                table.scores, _codes(table), confidence_level=confidence_level
-            )
             if correlation is None and len(peers) > 1:
                 if asked not in pools:
                     pools[asked] = _pooled(peers, confidence_level)
@@ -236,10 +232,10 @@ def power_table(
                 )
             )
         except DesignError as error:
-            if error.code in {"bad-correlation", "bad-power", "bad-confidence-level"}:
+            if error.code in {"bad-correlation", "bad-power"}:
                 raise
-            refused.append((table, error))
-    return tuple(rows), tuple(refused)
+            without.append((table, error))
+    return tuple(rows), tuple(without)
 
 
 def _row(
@@ -308,22 +304,11 @@ def _row(
     )
 
 
-def _last_step(table: FacetScores) -> FacetScores:
-    steps = table.of("step")
-    return table.only(steps == steps.max())
-
-
 def _asked(table: FacetScores) -> tuple[Any, ...]:
     return (
         *(table.task, table.formulation, table.num_fewshot, table.generation),
         *(table.settings, table.metric),
     )
-
-
-def _codes(table: FacetScores) -> dict[str, Codes]:
-    """Return codes of the facets that a mean is over; a single answer is no repeat."""
-    names = [n for n in FACETS if n != "repeat" or len(table.levels[n]) > 1]
-    return {name: table.of(name) for name in names}
 
 
 def _there(fixed: Collection[str], ledger: Ledger) -> tuple[str, ...]:

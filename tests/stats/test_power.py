@@ -613,6 +613,26 @@ def test_few_degrees_of_freedom_take_more_items_than_z_would():
     assert cheapest_design(noise, dear, difference=0.15, limits=less) is None
 
 
+def test_no_design_is_chosen_for_a_variance_below_zero():
+    """More than 100 items would leave less than nothing, by a component below 0."""
+    noise = Noise(
+        of="difference",
+        sources=tuple(
+            Source(name=f, facets=(f,), variance=v, low=math.nan, high=math.nan)
+            for f, v in (("item", 1.0), ("train_seed", -0.03))
+        ),
+        counts={"item": 10.0, "train_seed": 3.0},
+        fixed=(),
+        unknown=(),
+        confidence_level=0.95,
+    )
+    for goal in ({"se": 0.1}, {"difference": 0.1}):
+        found = cheapest_design(noise, COST, limits={"item": 1000}, **goal)
+        assert found is None or found.se.value > 0
+    best = best_design(noise, COST, seconds=1e4, limits={"item": 1000})
+    assert best.se.value > 0
+
+
 def test_interactions_left_in_the_residual_are_told():
     noise = noise_of_score(ledger_of(simulated(np.random.default_rng(5)), order=2))
 

@@ -65,7 +65,7 @@ def test_the_last_step_counts(simulated, trials):
     assert first.scores.levels["step"] == (100,)
     assert first.now.se == again.now.se
     assert dict(first.score.counts) == {
-        **{"item": 30, "train_seed": 3, "step": 1, "template": 1, "fewshot_seed": 1}
+        **{"item": 30, "train_seed": 3, "step": 1, "template": 1}
     }
 
 

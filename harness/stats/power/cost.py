@@ -400,7 +400,8 @@ def _items_by_t(
     def finds(n: Any) -> Any:
         counts = {f: m for f, m in {**chosen, ITEM: n}.items() if f in noise.facets}
         factor = noncentrality(noise.df(counts), power, noise.confidence_level)
-        return factor * np.sqrt(noise.variance(counts)) <= target
+        variance = noise.variance(counts)
+        return factor <= target / np.sqrt(np.where(variance > 0, variance, np.inf))
 
     low = chosen[ITEM]
     high = min(most, ENDLESS) if ITEM in noise.facets else low
