@@ -106,22 +106,23 @@ def reward_cells(
     n_responses = rewards.shape[-1]
     # A product with ones sums short rows eight times as fast as `mean` does.
     sums: Floats = rewards @ np.ones(n_responses)
-    is_full = bool(np.isfinite(sums.sum()))
-    if is_full:
-        counts: Floats = np.full(sums.shape, float(n_responses))
-    else:
-        check_scores(np.where(np.isnan(rewards), 0, rewards).transpose(0, 2, 1))
-        counts = np.asarray(np.sum(~np.isnan(rewards), axis=-1), dtype=np.float64)
-        answers = counts.sum(1) > 0
-        if not answers.all():
+    counts: Floats = np.full(sums.shape, float(n_responses))
+    known: Floats | None = None
+    if not np.isfinite(sums.sum()):
+        known = 1.0 - np.isnan(rewards)
+        rewards = np.where(known == 1, rewards, 0)
+        if not np.isfinite(rewards.sum()):
+            check_scores(rewards.transpose(0, 2, 1))
+        sums, counts = (table @ np.ones(n_responses) for table in (rewards, known))
+        system = np.flatnonzero(counts.sum(1) > 0)
+        if n_without := len(counts) - len(system):
             text = (
-                f"{int((~answers).sum())} of {len(answers)} system prompts have no "
-                "response and are left out"
+                f"{n_without} of {len(counts)} system prompts have no response and are "
+                "left out"
             )
             cautions.append(Caution("missing-system-prompts", text))
-            system, counts, rewards = system[answers], counts[answers], rewards[answers]
     _check_system(len(system))
-    shared = np.asarray((counts >= least).all(axis=0))
+    shared = np.asarray((counts[system] >= least).all(axis=0))
     if not shared.any():
         raise DesignError(
             f"none of {len(shared)} user prompts has {least} or more responses to each "
@@ -136,13 +137,13 @@ def reward_cells(
             "and are left out"
         )
         cautions.append(Caution("items-not-shared", text))
-    if not is_full:
-        counts, rewards = counts[:, shared], rewards[:, shared]
-        sums = np.nansum(rewards, axis=-1)
-    means = sums / counts
+    if known is not None:
+        kept = np.ix_(system, shared)
+        rewards, known, sums, counts = (t[kept] for t in (rewards, known, sums, counts))
+    means: Floats = sums / counts
     deviation = rewards - means[..., None]
-    if not is_full:
-        deviation = np.nan_to_num(deviation, copy=False)
+    if known is not None:
+        deviation *= known
     squares = np.einsum("...k,...k->...", deviation, deviation)
     squares = without_rounding(squares, np.abs(means).max() ** 2 * SAME)
     within = squares / (counts if mode == "p1" else counts - 1)

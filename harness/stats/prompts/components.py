@@ -109,8 +109,9 @@ def prompt_components(
 
     References
     ----------
-    S. R. Searle, G. Casella, C. E. McCulloch, *Variance Components*, 1992, sections
-    4.3 and 5.3. R. L. Brennan, *Generalizability Theory*, 2001, chapter 3.
+    S. R. Searle, G. Casella, C. E. McCulloch, *Variance Components*, 1992, section 4.3.
+    F. Yates, J. Amer. Statist. Assoc. 29 (1934) 51: unweighted means. R. L. Brennan,
+    *Generalizability Theory*, 2001, chapter 3.
     """
     check_level(confidence_level)
     cells = _cells(rewards, user_prompts)

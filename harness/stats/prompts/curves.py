@@ -195,8 +195,8 @@ def prompt_curves(
 
     References
     ----------
-    Z. Gao et al., arXiv 2604.08801 (2026), section 3 and figures 1 and 2, which leave
-    open whether ratios or means were averaged first; the closed form is ours.
+    Z. Gao et al., arXiv 2604.08801 (2026), which draws such curves and leaves open
+    whether ratios or means were averaged first; the closed form is ours.
     """
     check_level(confidence_level)
     cells = reward_cells(rewards, mode=mode)

@@ -124,6 +124,17 @@ def test_the_plug_in_takes_off_three_quarters_with_four_responses():
     assert ratio == pytest.approx(0.75, abs=2e-3)
 
 
+def test_the_plug_in_of_other_rewards_is_the_variance_with_ddof_0():
+    rewards = np.random.default_rng(13).normal(size=(5, 3, 4))
+    found = prompt_variance(rewards, mode="p1")
+    noise = rewards.var(-1) / 4
+
+    assert found.among_responses.value == pytest.approx(4 / 25 * noise.sum() / 9)
+    np.testing.assert_allclose(
+        found.per_prompt, rewards.mean(-1).var(0) - 4 / 25 * noise.sum(0)
+    )
+
+
 def test_unequal_numbers_by_a_plain_loop():
     rewards = ragged(np.random.default_rng(4))
     n, k, _ = rewards.shape
