@@ -101,7 +101,7 @@ def test_system_is_the_mean_covariance_of_two_user_prompts():
 def test_unequal_numbers_leave_them_unbiased():
     rng = np.random.default_rng(6)
     found = []
-    for _ in range(600):
+    for _ in range(300):
         rewards, _ = two_way(rng, **DESIGN, shape="skewed")
         known = np.arange(3) < rng.integers(2, 4, (8, 10, 1))
         found.append(values(prompt_components(np.where(known, rewards, nan))))
@@ -115,7 +115,7 @@ def test_unequal_noise_leaves_them_unbiased():
     """Answers of 0 and 1, of which each cell's vary as its chance has it."""
     rng = np.random.default_rng(7)
     found = []
-    for _ in range(600):
+    for _ in range(300):
         alpha, beta = rng.normal(0, 0.1, (8, 1)), rng.uniform(-0.2, 0.2, (1, 10))
         chances = 0.5 + alpha + beta
         found.append(values(prompt_components(binary(rng, np.clip(chances, 0, 1), 3))))

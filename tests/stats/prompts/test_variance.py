@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from stats.prompts.designs import WORKED, binary, two_way
@@ -159,7 +159,7 @@ def test_unequal_numbers_and_other_rewards_leave_it_unbiased():
     _, means = two_way(rng, **SMALL, shape="normal")
     known = np.arange(5) < rng.integers(2, 6, (*means.shape, 1))
     found = []
-    for _ in range(800):
+    for _ in range(500):
         rewards = means[..., None] + rng.exponential(0.4, (*means.shape, 5))
         table = prompt_variance(np.where(known, rewards, nan))
         found.append(table.among_system_prompts.value)
@@ -207,6 +207,7 @@ def test_the_interval_of_the_share_is_that_of_one_less_the_noise():
     )
 
 
+@settings(max_examples=30)
 @given(tables, st.randoms(use_true_random=False))
 def test_the_order_of_prompts_and_responses_does_not_matter(rewards, random):
     shuffled = rewards
@@ -222,6 +223,7 @@ def test_the_order_of_prompts_and_responses_does_not_matter(rewards, random):
         )
 
 
+@settings(max_examples=30)
 @given(tables, st.floats(-3, 3), st.floats(0.1, 3))
 def test_shift_does_nothing_and_scale_squares(rewards, shift, scale):
     one = prompt_variance(rewards)
@@ -232,6 +234,7 @@ def test_shift_does_nothing_and_scale_squares(rewards, shift, scale):
     )
 
 
+@settings(max_examples=30)
 @given(tables)
 def test_parts_add_up_and_padding_is_missing(rewards):
     found = prompt_variance(rewards)
