@@ -60,12 +60,12 @@ def test_intervals_of_normal_effects_cover(share_missing):
         crossed_codes(seed=5, item=100, template=4),
         truth,
         ("seed", "item", "template"),
-        n_tables=250,
+        n_tables=220,
         share_missing=share_missing,
     )
 
-    assert (covered > 0.91).all()
-    assert 0.935 < covered.mean() < 0.965
+    # 1,200 tables gave 0.948 to 0.963; the error of 220 is 0.015.
+    assert (np.abs(covered - 0.95) < 0.05).all()
 
 
 @pytest.mark.slow
@@ -83,12 +83,11 @@ def test_intervals_of_binary_answers_cover():
         crossed_codes(seed=5, item=100, template=4),
         truth,
         ("seed", "item", "template"),
-        n_tables=250,
+        n_tables=220,
         draw=binary_scores,
     )
 
-    assert (covered > 0.91).all()
-    assert 0.93 < covered.mean() < 0.97
+    assert (np.abs(covered - 0.95) < 0.05).all()
 
 
 def coverage(
