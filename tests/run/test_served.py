@@ -215,6 +215,16 @@ def test_stops_are_kept_to_whether_or_not_the_server_does(ask, server):
     assert not any(set(text) & set("abcde") for text in answers(store).values())
 
 
+def test_no_stops_are_none_and_not_an_empty_list(ask, server):
+    """Which is left out, as some servers refuse it."""
+    ask(text=WRITING.replace(
+        "[toy_sampled]", "[{task: toy_sampled, generation: {until: []}}]"
+    ))  # fmt: skip
+
+    assert len(server.asked) == 36
+    assert not any("stop" in payload for payload in server.asked)
+
+
 # ---- failures ------------------------------------------------------------------------
 
 

@@ -218,6 +218,8 @@ class Served:
             gen_kwargs=options,
             seed=words(name)[0] >> 1,  # some servers take 31 bits only
         )
+        if not stops:
+            del payload["stop"]  # some refuse an empty list
 
         def read(answer: dict[str, Any]) -> str:
             (choice,) = answer["choices"]
