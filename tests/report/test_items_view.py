@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.report import page
-from harness.report.figures.items import MAX_CURVES, MAX_POINTS
+from harness.report.figures.items import MAX_CURVES, MAX_POINTS, visible
 from harness.report.views.items import (
     MAX_ANSWERS,
     ROWS,
@@ -163,11 +163,14 @@ def test_curves_are_those_that_fit_worst(zoo, views):
     for slot, place in enumerate(order[:MAX_CURVES]):
         curve = irt.curve(place)
         band, line, expected, observed = traces[4 * slot : 4 * slot + 4]
-        n = len(curve.ability)
-        assert band.y[:n] == pytest.approx(curve.high, abs=1e-6)
-        assert band.y[n:] == pytest.approx(curve.low[::-1], abs=1e-6)
-        assert band.x[n:] == pytest.approx(band.x[:n][::-1])
-        assert line.y == pytest.approx(curve.probability, abs=1e-6)
+        at = visible(curve, irt.fit.ability, 41)
+        assert line.x == pytest.approx(curve.ability[at])
+        assert line.x[0] < irt.fit.ability.min() < irt.fit.ability.max() < line.x[-1]
+        assert line.y == pytest.approx(curve.probability[at], abs=1e-6)
+        n = len(at)
+        assert band.y[:n] == pytest.approx(curve.high[at], abs=1e-6)
+        assert band.y[n:] == pytest.approx(curve.low[at][::-1], abs=1e-6)
+        assert band.x == pytest.approx([*line.x, *line.x[::-1]])
         assert (curve.low < curve.probability).all()
         assert expected.y == pytest.approx(curve.bin_expected)
         assert observed.y == pytest.approx(curve.bin_observed)
@@ -181,7 +184,7 @@ def test_the_fitted_curves_are_in_a_table(zoo, views):
 
     for place in worst_fit_first(irt)[:MAX_CURVES]:
         curve = irt.curve(place)
-        for p in range(0, len(curve.ability), 20):
+        for p in visible(curve, irt.fit.ability, 5):
             item, ability, share, band = next(lines).cells
             assert item.value == irt.who.item_indexes[irt.columns[place]]
             assert ability.value == curve.ability[p]
@@ -207,7 +210,8 @@ def test_an_item_without_errors_has_no_band_and_says_so(zoo, views):
     titles = [note.text for note in view.curves.figure.layout.annotations]
     assert [title.endswith(", no band") for title in titles] == [True] + [False] * 11
     kept = view.explorer.extra["curves"]["items"][str(irt.columns[held])]
-    assert len(unpacked(kept["band"])) == 0
+    x = kept.get("x", view.explorer.extra["curves"]["x"])
+    assert len(unpacked(kept["lines"])) == len(x) > 15
     assert view.fitted.lines[0].cells[3].reason
     assert not view.fitted.lines[-1].cells[3].reason
 
@@ -221,13 +225,13 @@ def test_every_fitted_item_can_be_drawn(zoo, views):
         item, curve = store["items"][str(column)], irt.curve(place)
         levels = [store["levels"][code] for code in item["observed"]]
         assert [level[1] for level in levels] == curve.bin_observed.tolist()
+        at = visible(curve, irt.fit.ability, 21)
         assert item.get("x", store["x"]) == pytest.approx(
-            curve.ability[::8], rel=0.01, abs=0.01
+            curve.ability[at], rel=0.01, abs=0.01
         )
-        assert item["y"] == pytest.approx(curve.probability[::8], abs=0.005)
-        assert unpacked(item["band"]) / store["shades"] == pytest.approx(
-            [*curve.high[::8], *curve.low[::8][::-1]], abs=0.0021
-        )
+        lines = [*curve.high[at], *curve.low[at][::-1], *curve.probability[at]]
+        kept = unpacked(item["lines"]) / store["shades"]
+        assert kept == pytest.approx(lines, abs=0.0021)
 
 
 def test_the_map_has_every_checkpoint(zoo, views):

@@ -27,6 +27,9 @@ MAX_CURVES = 12
 MAX_ERROR = 5
 """How many times the least standard error its axis holds."""
 
+POINTS = 41
+"""Of a fitted curve and its band, from one edge of the axis to the other."""
+
 GAP = 0.05
 """Between small multiples, as a share of the figure's width."""
 
@@ -255,12 +258,12 @@ def curves_figure(
             "yaxis": f"y{suffix}",
             "showlegend": slot == 0,
         }
-        band = outline(curve)
+        at = visible(curve, ability, POINTS)
+        points = curve.ability[at]
+        band = outline(curve, at)
         figure.add_scatter(
             name=f"{100 * curve.confidence_level:g} % band of the curve",
-            x=np.concatenate([curve.ability, curve.ability[::-1]])[: len(band)].astype(
-                np.float32
-            ),
+            x=np.concatenate([points, points[::-1]])[: len(band)].astype(np.float32),
             y=band.astype(np.float32),
             mode="lines",
             fill="toself",
@@ -271,8 +274,8 @@ def curves_figure(
         )
         figure.add_scatter(
             name="fitted curve",
-            x=curve.ability.astype(np.float32),
-            y=curve.probability.astype(np.float32),
+            x=points.astype(np.float32),
+            y=curve.probability[at].astype(np.float32),
             mode="lines",
             line={"color": fitted.colour, "width": 2, "shape": "spline"},
             hoverinfo="skip",
@@ -351,11 +354,18 @@ def curves_figure(
     return figure
 
 
-def outline(curve: ItemCurve, every: int = 1) -> Floats:
+def visible(curve: ItemCurve, ability: Floats, n: int) -> npt.NDArray[np.intp]:
+    """Return the places of some `n` points, over all that the axis spans."""
+    ends = np.searchsorted(curve.ability, _around(ability[~np.isnan(ability)]))
+    first, last = max(ends[0] - 1, 0), min(ends[1], len(curve.ability) - 1)
+    return np.unique(np.rint(np.linspace(first, last, n)).astype(np.intp))
+
+
+def outline(curve: ItemCurve, at: npt.NDArray[np.intp]) -> Floats:
     """Return the band's upper end and, backwards, its lower; empty without a band."""
     if np.isnan(curve.low).any():
         return np.empty(0)
-    return np.concatenate([curve.high[::every], curve.low[::every][::-1]])
+    return np.concatenate([curve.high[at], curve.low[at][::-1]])
 
 
 def _around(values: Sequence[float] | Floats) -> list[float]:

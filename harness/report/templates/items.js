@@ -114,9 +114,10 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
       const levels = item.observed.map((code) => store.levels[code]);
       const bins = item.bins ?? store.bins;
       layout.annotations[slot].text = item.title;
-      const edge = unpack(item.band).map((shade) => shade / store.shades);
+      const lines = unpack(item.lines).map((shade) => shade / store.shades);
+      const edge = lines.slice(0, -x.length);
       Object.assign(band, { x: [...x, ...[...x].reverse()].slice(0, edge.length), y: edge });
-      Object.assign(fitted, { x, y: item.y });
+      Object.assign(fitted, { x, y: lines.slice(-x.length) });
       Object.assign(expected, { x: bins, y: item.expected });
       Object.assign(observed, { x: bins, y: levels.map((l) => l[1]), text: levels.map((l) => `${item.title}: ${l[0]}`) });
       observed.error_y.array = levels.map((l) => l[2]);

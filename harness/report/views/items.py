@@ -30,6 +30,7 @@ from harness.report.figures.items import (
     difficulty_figure,
     explorer_figure,
     outline,
+    visible,
     wright_figure,
 )
 from harness.report.figures.style import NAME, Style, escape
@@ -49,14 +50,13 @@ ROWS = 30
 MAX_STORED_CURVES = 600
 """Items whose curve is in the page; of more, those that fit worst."""
 
-EVERY = 8
-"""Points of a fitted curve to each that is kept for other items."""
+POINTS = 21
+"""Of a fitted curve that is kept for when its item is chosen."""
+
+POINTS_IN_TABLE = 5
 
 SHADES = 250
-"""Steps of probability in which a band is kept: each is half a pixel."""
-
-EVERY_ROW = 20
-"""Points of a fitted curve to each row of its table."""
+"""Steps of probability in which curves are kept: each is half a pixel."""
 
 MAX_ANSWERS = 8_000_000
 """Answers that are kept in the page: 1 MB of right or wrong."""
@@ -828,7 +828,7 @@ def _fitted_table(fit: TaskIrt, title: str) -> Table:
     lines = []
     for place in worst_fit_first(fit)[:MAX_CURVES]:
         curve = fit.curve(place)
-        for p in range(0, len(curve.ability), EVERY_ROW):
+        for p in map(int, visible(curve, fit.fit.ability, POINTS_IN_TABLE)):
             ends = float(curve.low[p]), float(curve.high[p])
             lines.append(
                 Line(
@@ -878,11 +878,13 @@ def _worst_curves(fit: TaskIrt) -> dict[str, Any]:
             )
             for b in range(len(curve.bin_n))
         ]
+        at = visible(curve, fit.fit.ability, POINTS)
+        lines = np.append(outline(curve, at), curve.probability[at])
         items[str(fit.columns[place])] = {
             "title": escape(_curve_title(fit, place)),
-            "x": _drawable(curve.ability[::EVERY]),
-            "y": _drawable(curve.probability[::EVERY]),
-            "band": packed(np.rint(outline(curve, EVERY) * SHADES).astype(np.uint8)),
+            "x": _drawable(curve.ability[at]),
+            # The band, if there is one, and then the curve.
+            "lines": packed(np.rint(lines * SHADES).astype(np.uint8)),
             "bins": _drawable(curve.bin_ability),
             "expected": _drawable(curve.bin_expected),
             "observed": codes,
