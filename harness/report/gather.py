@@ -14,6 +14,7 @@ import numpy as np
 from harness.errors import DesignError, ErrorCode, SchemaError
 from harness.frames import CONDITION, SETTINGS, TRIALS
 from harness.records import Caution
+from harness.stats.facets import FacetScores, facet_scores
 from harness.stats.formulation_table import (
     Refused,
     TaskFormulation,
@@ -21,6 +22,8 @@ from harness.stats.formulation_table import (
 )
 from harness.stats.irt_table import TaskIrt, irt_table
 from harness.stats.item_table import TaskItems, item_table
+from harness.stats.ledger_table import TaskLedger, ledger_table
+from harness.stats.power_table import TaskPower, power_table
 from harness.stats.ranks import RankMethod
 from harness.stats.respondents import Respondents, respondents
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
@@ -212,6 +215,13 @@ class ReportData:
     refusals: tuple[Refusal, ...]
     """Which analyses some tasks do not allow, and why."""
 
+    ledgers: tuple[TaskLedger, ...]
+    """Of the last step, by model and task."""
+
+    powers: tuple[TaskPower, ...]
+    unpredicted: tuple[tuple[FacetScores, DesignError], ...]
+    """Scores without a ledger, or without a prediction, and why."""
+
     failures: tuple[Failure, ...]
     cautions: tuple[Caution, ...]
     """What concerns the trials as a whole; rows and estimates carry their own."""
@@ -273,6 +283,10 @@ def gather(
     analyses = _Analyses()
     comparisons: tuple[TaskFormulation, ...] = ()
     uncompared: tuple[Refused, ...] = ()
+    ledgers: tuple[TaskLedger, ...] = ()
+    powers: tuple[TaskPower, ...] = ()
+    unpredicted: tuple[tuple[FacetScores, DesignError], ...] = ()
+    chosen = _one_attempt_each(trials)
     if len(responses):
         tables = score_tables(responses, discrete=discrete, continuous=continuous)
         table = variance_table(
@@ -290,7 +304,11 @@ def gather(
             entropy=entropy,
         )
         analyses = _analyses(tables, confidence_level, subset_sizes, larger, entropy)
-    chosen = _one_attempt_each(trials)
+        facets = facet_scores(responses, metric=discrete)
+        ledgers, _ = ledger_table(facets, confidence_level=confidence_level)
+        powers, unpredicted = power_table(
+            facets, chosen, confidence_level=confidence_level
+        )
     failed = chosen[chosen["status"] != "done"]
     rows = tuple(
         Row(
@@ -315,6 +333,9 @@ def gather(
         irt=analyses.irt,
         subsets=analyses.subsets,
         refusals=analyses.refusals,
+        ledgers=ledgers,
+        powers=powers,
+        unpredicted=unpredicted,
         failures=_failures(chosen),
         cautions=(
             *_trial_cautions(chosen),

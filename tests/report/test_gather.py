@@ -10,6 +10,9 @@ import pytest
 from harness.errors import SchemaError
 from harness.report.figures.style import styles
 from harness.report.gather import gather
+from harness.stats.facets import facet_scores
+from harness.stats.ledger_table import ledger_table
+from harness.stats.power_table import power_table
 from harness.stats.tables import score_tables
 from harness.stats.variance import variance_table
 
@@ -289,3 +292,32 @@ def test_larger_models_are_targets_of_decisions(simulated):
 
     assert all(signal.models == ("s", "t") for signal in data.signals)
     assert all(signal.averaging is not None for signal in data.signals)
+
+
+def test_ledgers_and_powers_are_those_of_the_last_step(simulated):
+    simulated.task("a", n_items=20, steps=(0, 10), seeds=(0, 1))
+    simulated.fail("b", seeds=(0,), steps=(0,))
+
+    data = simulated.data()
+
+    facets = facet_scores(simulated.responses)
+    (ledger,), _ = ledger_table(facets)
+    (power,), refused = power_table(facets, simulated.attempts)
+    assert [row.to_dict() for row in data.ledgers] == [ledger.to_dict()]
+    assert [row.to_dict() for row in data.powers] == [power.to_dict()]
+    assert data.unpredicted == refused == ()
+
+
+def test_a_score_without_a_prediction_is_kept_with_the_reason(simulated):
+    """Two models that share no item leave nothing to compare."""
+    for model, items in (("m", "i"), ("n", "j")):
+        simulated.task("a", model=model, items=items, n_items=20, seeds=(0, 1))
+
+    data = simulated.data()
+
+    assert len(data.ledgers) == 2
+    assert data.powers == ()
+    assert [(who.model, e.code) for who, e in data.unpredicted] == [
+        ("m", "missing-scores"),
+        ("n", "missing-scores"),
+    ]
