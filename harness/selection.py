@@ -284,14 +284,18 @@ def discriminative_selection(
     InputError
         ``duplicate-task``.
     """
-    refuse_twice(
-        [(row.scores.task, " ".join(map(str, _checkpoint(row.scores)))) for row in rows]
-    )
+    refuse_twice([named(row.scores) for row in rows])
     return Selection(
         kind="discriminative",
         entropy=entropy,
         tasks=tuple(_discriminative(row) for row in rows),
     )
+
+
+def named(scores: FacetScores) -> tuple[str, str]:
+    """Return one checkpoint's task, and which it is, as `refuse_twice` takes them."""
+    model, seed, step = _checkpoint(scores)
+    return scores.task, f"{model} seed {seed} step {step} {scores.formulation}".strip()
 
 
 def refuse_twice(tasks: Sequence[tuple[str, str]]) -> None:

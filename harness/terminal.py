@@ -65,7 +65,10 @@ def show_plan(plan: Plan) -> None:
 
 
 def status_dict(trials: pd.DataFrame) -> dict[str, Any]:
-    """Return counts of done and failed trials, and each failure, as JSON types."""
+    """Return counts of trials done, partial and failed, and each failure, as JSON.
+
+    A partial one is done, with fewer items than its task has.
+    """
     failed = trials[trials["status"] == "failed"]
     columns = ["trial_id", "model", "train_seed", "step", "task", "error_code", "error"]
     # A column of seeds with a gap came as floats; a seed is a whole number.
@@ -73,6 +76,7 @@ def status_dict(trials: pd.DataFrame) -> dict[str, Any]:
     rows = whole.astype(object).where(whole.notna(), None)
     return {
         "n_done": int((trials["status"] == "done").sum()),
+        "n_partial": int(_is_partial(trials).sum()),
         "n_failed": len(failed),
         "failed": rows.to_dict("records"),
     }
@@ -88,6 +92,10 @@ def show_status(trials: pd.DataFrame) -> None:
         table.add_row(*map(_plain, (model, task, done, len(some) - done)))
     console = _console()
     console.print(table)
+    for (task, n, total), _ in trials[_is_partial(trials)].groupby(
+        ["task", "n_items", "n_items_total"]
+    ):
+        console.print(_plain(f"{task}: a partial run, {n} of {total} items"))
     failed = trials[trials["status"] == "failed"]
     for (code, error), some in failed.groupby(["error_code", "error"]):
         console.print(_plain(f"{len(some)} × {error} [{code}]"))
@@ -95,6 +103,11 @@ def show_status(trials: pd.DataFrame) -> None:
         f"{len(trials) - len(failed)} trials done, {len(failed)} failed",
         highlight=False,
     )
+
+
+def _is_partial(trials: pd.DataFrame) -> pd.Series[bool]:
+    is_done = trials["status"] == "done"
+    return is_done & (trials["n_items"] < trials["n_items_total"])
 
 
 def show_mapping(values: Mapping[str, Any]) -> None:

@@ -119,7 +119,12 @@ def test_an_empty_status(shown, tmp_path):
     terminal.show_status(trials)
 
     assert shown().splitlines()[-1] == "0 trials done, 0 failed"
-    assert terminal.status_dict(trials) == {"n_done": 0, "n_failed": 0, "failed": []}
+    assert terminal.status_dict(trials) == {
+        "n_done": 0,
+        "n_partial": 0,
+        "n_failed": 0,
+        "failed": [],
+    }
 
 
 def test_a_pipe_gets_whole_names_and_lines(shown, tmp_path):

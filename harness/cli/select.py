@@ -202,7 +202,7 @@ def discriminative(
 ) -> None:
     """Find the few items on which templates differ most, as p1 does, held out."""
     from harness.report.sheets.select import discriminative_sheet
-    from harness.selection import discriminative_selection
+    from harness.selection import discriminative_selection, named, refuse_twice
     from harness.stats.discriminative_table import discriminative_table
     from harness.stats.facets import facet_scores
 
@@ -211,14 +211,17 @@ def discriminative(
         responses = asked_responses(store, model, task, formulation)
         if train_seed is not None:
             responses = responses[responses["train_seed"] == train_seed]
+        tables = facet_scores(
+            responses,
+            metric=metric,
+            task=task,
+            formulation=formulation,
+            steps=step_range(steps),
+        )
+        if write is not None:  # a task that is there twice is told before the work
+            refuse_twice([named(o) for one in tables for o in one.checkpoints()])
         rows, refused = discriminative_table(
-            facet_scores(
-                responses,
-                metric=metric,
-                task=task,
-                formulation=formulation,
-                steps=step_range(steps),
-            ),
+            tables,
             size,
             mode=mode.value,
             hold_out=hold_out.value,

@@ -36,6 +36,9 @@ FIGURES = re.compile(r"-?\d[\d.,e-]*")
 MAX_SENTENCES = 6
 """Of one kind in a summary; the table has the rest."""
 
+PARTIAL = " (partial run)"
+"""Stands behind a task of which not all items were asked."""
+
 HELD_OUT = {"model": "model", "run": "training run", "group": "group"}
 """What subsets are judged on, as a word."""
 
@@ -167,6 +170,11 @@ def percent(value: float) -> str:
 def count(n: int, noun: str) -> str:
     """Return a number and its noun, ``1 seed`` or ``2 seeds``."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def items_asked(n: int, *, is_partial: bool) -> str:
+    """Return how many items were asked, and whether they are but a part."""
+    return f"{n:,}{' part.' if is_partial else ''}"
 
 
 def _fixed(value: float, decimals: int) -> str:
@@ -634,7 +642,7 @@ def _pair(
     task = _subject(cloze, rows, with_formulation=False)
     if choice.task != cloze.task:
         task = f"{task} against {clean(choice.task)}"
-    partial = " (partial run)" if choice.is_partial or cloze.is_partial else ""
+    partial = PARTIAL if choice.is_partial or cloze.is_partial else ""
     return (
         f"{task}{partial}: as cloze, {_at_last(cloze)}; {_noise(cloze)}; "
         f"{_trend(cloze)}. By letter, on the same {count(choice.n_items, 'item')}, "
@@ -643,7 +651,7 @@ def _pair(
 
 
 def _single(row: TaskVariance, rows: Sequence[TaskVariance]) -> str:
-    partial = " (partial run)" if row.is_partial else ""
+    partial = PARTIAL if row.is_partial else ""
     return (
         f"{_subject(row, rows)}{partial}: {_at_last(row)}; {_noise(row)}; "
         f"{_trend(row)}."

@@ -47,6 +47,7 @@ class TaskFormulation:
         """Return plain JSON types; ``nan`` and an infinite end become ``None``."""
         return {
             **self._names,
+            "is_partial": self.choice.is_partial or self.cloze.is_partial,
             **self.comparison.to_dict(),
             "correlation_over_models": self.over_models.to_dict(),
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],

@@ -58,6 +58,7 @@ class TaskIrt:
         return {
             **self.who.condition,
             "metric": self.who.metric,
+            "is_partial": self.who.is_partial,
             **self.fit.to_dict(),
             "item_ids": [self.who.item_ids[j] for j in self.columns],
             "item_indexes": [self.who.item_indexes[j] for j in self.columns],

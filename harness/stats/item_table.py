@@ -42,6 +42,7 @@ class TaskItems:
         return {
             **self.who.condition,
             "metric": self.who.metric,
+            "is_partial": self.who.is_partial,
             **self.analysis.to_dict(),
             "stability": self.stability.to_dict() if self.stability else None,
             "pruning": [

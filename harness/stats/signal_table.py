@@ -49,6 +49,7 @@ class TaskSignal:
         return {
             **self.who.condition,
             "metric": self.who.metric,
+            "is_partial": self.who.is_partial,
             "models": list(self.models),
             "n_items": self.n_items,
             **self.signal_noise.to_dict(),

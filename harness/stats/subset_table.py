@@ -28,6 +28,7 @@ class TaskSubsets:
         return {
             **self.who.condition,
             "metric": self.who.metric,
+            "is_partial": self.who.is_partial,
             **self.evaluation.to_dict(),
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }

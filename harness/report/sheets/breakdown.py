@@ -15,6 +15,7 @@ from harness.report.sheets.sheet import (
     standing,
 )
 from harness.report.text import (
+    PARTIAL,
     condition_name,
     correlation,
     score,
@@ -83,7 +84,8 @@ def _sheet(rows: Sequence[Breakdown], columns: tuple[Column, ...]) -> Sheet:
     notes = Footnotes()
     parts = tuple(
         (
-            f"{found.row.model}, {condition_name(found.row)}",
+            f"{found.row.model}, {condition_name(found.row)}"
+            f"{PARTIAL if found.row.is_partial else ''}",
             tuple(_cells(part, notes) for part in found.parts),
         )
         for found in rows

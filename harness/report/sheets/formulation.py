@@ -14,6 +14,7 @@ from harness.report.text import (
     crossing,
     formulation_sentences,
     interval,
+    items_asked,
     ratio,
     score,
     spread,
@@ -98,7 +99,7 @@ def _cells(row: TaskFormulation, notes: Footnotes) -> list[tuple[str, ...]]:
         own = (
             condition_name(table),
             name,
-            f"{found.n_items:,}",
+            items_asked(found.n_items, is_partial=table.is_partial),
             score(part.mean.value),
             spread(part.seed_sd.value),
             ratio(part.snr.value),

@@ -11,6 +11,7 @@ from harness.report.sheets.sheet import NOTES, Footnotes, Refused, Sheet, refusa
 from harness.report.text import (
     UNDEFINED,
     condition_name,
+    items_asked,
     ratio,
     score,
     seed_name,
@@ -95,7 +96,7 @@ def _cells(row: TaskIrt, notes: Footnotes) -> tuple[str, ...]:
         condition_name(row.who),
         row.who.formulation or UNDEFINED,
         items.model,
-        f"{len(items.item_ids):,}",
+        items_asked(len(items.item_ids), is_partial=row.who.is_partial),
         f"{len(fit.dropped):,}",
         str(fit.n_respondents),
         str(row.who.n_runs),

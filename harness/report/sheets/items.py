@@ -14,6 +14,7 @@ from harness.report.text import (
     clean,
     condition_name,
     correlation,
+    items_asked,
     score,
 )
 from harness.stats.item_table import TaskItems
@@ -160,7 +161,7 @@ def _task_cells(row: TaskItems, notes: Footnotes) -> tuple[str, ...]:
         condition_name(who),
         who.formulation or UNDEFINED,
         who.metric,
-        f"{len(who.item_ids):,}",
+        items_asked(len(who.item_ids), is_partial=who.is_partial),
         str(analysis.n_respondents),
         str(analysis.n_independent),
         correlation(analysis.reliability.value),

@@ -11,6 +11,7 @@ from harness.report.sheets.prompts import refusals as facet_refusals
 from harness.report.sheets.sheet import NOTES, Footnotes, Refused, Sheet, refusals
 from harness.report.text import (
     HELD_OUT,
+    PARTIAL,
     clean,
     condition_name,
     correlation,
@@ -82,7 +83,7 @@ def stable_sheet(rows: Sequence[TaskStable], refused: Refused = ()) -> Sheet:
     parts = []
     for row in rows:
         marks = notes.marks(row.cautions)
-        partial = " (partial run)" if row.who.is_partial else ""
+        partial = PARTIAL if row.who.is_partial else ""
         title = f"{condition_name(row.who)}{partial} {marks}".strip()
         parts.append((title, _frontier(row, notes)))
     return Sheet(
@@ -105,7 +106,7 @@ def discriminative_sheet(
     parts = []
     for row in rows:
         marks = notes.marks(row.cautions)
-        partial = " (partial run)" if row.scores.is_partial else ""
+        partial = PARTIAL if row.scores.is_partial else ""
         title = f"{_checkpoint(row.scores)}{partial} {marks}".strip()
         parts.append((title, tuple(_choice(one, notes) for one in row.found.rows)))
     return Sheet(

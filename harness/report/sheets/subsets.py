@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.report.sheets.sheet import NOTES, Footnotes, Refused, Sheet, refusals
 from harness.report.text import (
     HELD_OUT,
+    PARTIAL,
     condition_name,
     correlation,
     percent,
@@ -48,7 +49,7 @@ def subset_sheet(rows: Sequence[TaskSubsets], refused: Refused) -> Sheet:
     remark = f"every number is of {units} held out; {REMARK}"
     for row in rows:
         marks = notes.marks(row.cautions)
-        title = condition_name(row.who)
+        title = f"{condition_name(row.who)}{PARTIAL if row.who.is_partial else ''}"
         qualities = tuple(_cells(one, notes) for one in row.evaluation.rows)
         parts.append((f"{title} {marks}".strip(), qualities))
     return Sheet(
