@@ -183,6 +183,24 @@ def test_what_only_a_person_can_do_is_said(evalvar):
     assert "to do: train" in err
 
 
+def test_each_option_changes_a_number(evalvar):
+    evalvar("run", "suite.yaml")
+    plain = document(evalvar("power", "results/toy", "--json")[1])
+    for option in (
+        ("--power", "0.9"),
+        ("--confidence", "0.9"),
+        ("--correlation", "0.9"),
+        ("--fixed", "item"),
+        ("--cost", "answer=5"),
+        ("--metric", "prob_correct"),
+        ("--se", "0.05"),
+        ("--difference", "0.2"),
+        ("--budget", "100"),
+    ):
+        other = document(evalvar("power", "results/toy", "--json", *option)[1])
+        assert other != plain, option
+
+
 def test_a_store_with_nothing_to_compare_is_refused(evalvar):
     one = SUITE.replace("[0, 1]", "[0]").replace("items: 20", "items: 1")
     Path("suite.yaml").write_text(one.replace("repeats: 2", "repeats: 1"))
