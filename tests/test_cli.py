@@ -23,8 +23,10 @@ from typer.testing import CliRunner
 
 from harness import __version__, cli
 from harness.frames import RESPONSES
+from harness.records import TaskRequest
 from harness.run.backend import FakeBackend
 from harness.run.worker import run_here
+from harness.selection import ChosenOn, Selection, TaskSelection
 from harness.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -413,6 +415,45 @@ def test_plan_run_and_run_again(evalvar, world, without_models):
     assert (again["store"], again["n_done"]) == ("results/toy", 0)
     assert len(without_models.used) == 1
     assert "8 stored, 0 remain, 0 requests" in evalvar("plan", world)[1]
+
+
+def test_chosen_items_are_asked_alone_and_the_others_later(
+    evalvar, world, without_models
+):
+    ids = FakeBackend().item_ids(TaskRequest(task="t1"))
+    task = TaskSelection(
+        task="t1",
+        method="stratified",
+        n_items=3,
+        n_items_total=N_ITEMS,
+        items=(2, 7, 30),
+        item_ids=tuple(ids[i] for i in (2, 7, 30)),
+        task_digest=None,
+        chosen_on=ChosenOn(
+            models=(), train_seeds=(), steps=(), formulation="cloze", metric="acc"
+        ),
+        fidelity={},
+    )
+    chosen = Selection(kind="stable", entropy=0, tasks=(task,))
+    Path("items.json").write_text(chosen.to_json())
+    out, err = evalvar("plan", world, "--items", "items.json")[1:]
+    assert f"3 of {N_ITEMS}" in out
+    assert err == (
+        "note: no items were chosen of t2: the suite's are asked [not-in-selection]\n"
+    )
+
+    assert evalvar("run", world, "--items", "items.json")[0] == 0
+    responses = Store("results/toy").responses(task="t1")
+    assert sorted(set(responses["item_index"])) == [2, 7, 30]
+    assert (
+        f"t1: a partial run, 3 of {N_ITEMS} items"
+        in evalvar("status", "results/toy")[1]
+    )
+
+    assert evalvar("run", world)[0] == 0
+    responses = Store("results/toy").responses(task="t1")
+    assert len(responses) == 4 * N_ITEMS
+    assert "partial" not in evalvar("variance", "results/toy", "--task", "t1")[1]
 
 
 def test_failed_trials_are_told_and_exit_with_5(evalvar, world, without_models):

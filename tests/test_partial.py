@@ -1,9 +1,11 @@
 """A run of chosen items is marked partial wherever its numbers are shown."""
 
+import io
 import json
 import sys
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from fakes import FAKE, fake_plan, here
 
@@ -58,6 +60,19 @@ def test_tables_say_that_a_run_is_partial(evalvar, partial, command):
     if "--by" not in command:
         assert "10 of the task's 40 items were asked" in told
         assert "[partial-run]" in told
+
+
+@pytest.mark.parametrize("command", TABLES)
+def test_csv_says_that_a_run_is_partial(evalvar, partial, command):
+    verb, *options = command.split(" --")
+    words = [f"--{option}" for option in options]
+    told = evalvar(" ".join([verb, str(partial), *words, "--format", "csv"]))
+    frame = pd.read_csv(io.StringIO(told))
+
+    if verb == "variance" and "--by" not in command:
+        assert frame["cautions"].str.contains("partial-run").all()
+    else:
+        assert frame["is_partial"].all()
 
 
 @pytest.mark.parametrize("command", [c for c in TABLES if "--by" not in c])

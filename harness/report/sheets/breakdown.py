@@ -73,6 +73,7 @@ def breakdown_frame(rows: Sequence[Breakdown]) -> pd.DataFrame:
                 **{name: getattr(found.row, name) for name in CONDITION},
                 "settings": found.row.settings,
                 **_flat(part),
+                "is_partial": found.row.is_partial,
             }
             for found in rows
             for part in found.parts

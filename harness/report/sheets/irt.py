@@ -82,6 +82,7 @@ def irt_frame(rows: Sequence[TaskIrt]) -> pd.DataFrame:
     frames = []
     for row in rows:
         frame = row.item_frame()
+        frame["is_partial"] = row.who.is_partial
         for place, (name, value) in enumerate(row.who.condition.items()):
             frame.insert(place, name, value)
         frames.append(frame)

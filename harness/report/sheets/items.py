@@ -96,6 +96,7 @@ def item_frame(rows: Sequence[TaskItems]) -> pd.DataFrame:
         frame["item_index"] = places
         for name in ("same_id_as", "same_responses_as"):
             frame[name] = frame[name].map(lambda j, places=places: places[j], "ignore")
+        frame["is_partial"] = row.who.is_partial
         names = {**row.who.condition, "metric": row.who.metric}
         for place, (name, value) in enumerate(names.items()):
             frame.insert(place, name, value)

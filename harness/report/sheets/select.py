@@ -124,7 +124,7 @@ def stable_frame(rows: Sequence[TaskStable]) -> pd.DataFrame:
     """Return a tidy row for each task, way and size.
 
     Columns: the condition, ``metric``, those of `SubsetEvaluation.to_frame`,
-    ``missed`` (tolerances, separated by spaces), ``is_chosen``.
+    ``missed`` (tolerances, separated by spaces), ``is_partial``, ``is_chosen``.
     """
     import pandas as pd
 
@@ -132,6 +132,7 @@ def stable_frame(rows: Sequence[TaskStable]) -> pd.DataFrame:
     for row in rows:
         frame = row.found.frontier.to_frame()
         frame["missed"] = [" ".join(lost) for lost in row.found.missed]
+        frame["is_partial"] = row.who.is_partial
         frame["is_chosen"] = [r is row.found.chosen for r in row.found.frontier.rows]
         names = {**row.who.condition, "metric": row.who.metric}
         for place, (name, value) in enumerate(names.items()):
@@ -147,6 +148,7 @@ def discriminative_frame(rows: Sequence[TaskDiscriminative]) -> pd.DataFrame:
     frames = []
     for row in rows:
         frame = row.found.to_frame()
+        frame["is_partial"] = row.scores.is_partial
         names = ("model", "train_seed", "step", "task", "formulation", "metric")
         who = described(row.scores)
         for place, name in enumerate(names):

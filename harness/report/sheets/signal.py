@@ -67,6 +67,7 @@ def signal_frame(rows: Sequence[TaskSignal]) -> pd.DataFrame:
     for row in rows:
         frame = row.signal_noise.to_frame()
         frame["total_variation"] = row.total_variation.value
+        frame["is_partial"] = row.who.is_partial
         names = {**row.who.condition, "metric": row.who.metric, "n_items": row.n_items}
         for place, (name, value) in enumerate(names.items()):
             frame.insert(place, name, value)

@@ -69,6 +69,7 @@ def subset_frame(rows: Sequence[TaskSubsets]) -> pd.DataFrame:
     frames = []
     for row in rows:
         frame = row.evaluation.to_frame()
+        frame["is_partial"] = row.who.is_partial
         names = {**row.who.condition, "metric": row.who.metric}
         for place, (name, value) in enumerate(names.items()):
             frame.insert(place, name, value)
