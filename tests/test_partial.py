@@ -22,6 +22,7 @@ TABLES = {
     "irt --fit rasch": "part.",
     "subset evaluate --sizes 3 --method stratified": "t1 (partial run)",
     "select stable --sizes 3": "t1 (partial run)",
+    "power": "t1 (partial run)",
 }
 """Commands, and the words in their tables that say so."""
 

@@ -99,6 +99,7 @@ class TaskPower:
             "metric": self.scores.metric,
             "mean": self.ledger.mean,
             "n_items_total": self.scores.n_items_total,
+            "is_partial": self.scores.is_partial,
             "score": self.score.to_dict(),
             "difference": self.difference.to_dict(),
             "correlation": None if math.isnan(rho) else rho,

@@ -10,6 +10,7 @@ from harness.errors import DesignError
 from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
 from harness.report.text import (
     MAX_SENTENCES,
+    PARTIAL,
     UNDEFINED,
     clean,
     correlation,
@@ -72,7 +73,9 @@ def power_sheet(
             _cells(name, design, shrunk, notes)
             for name, design, shrunk in _designs(row, target)
         )
-        parts.append((f"{scores_name(row.scores)} {marks}".strip(), lines))
+        partial = PARTIAL if row.scores.is_partial else ""
+        title = f"{scores_name(row.scores)}{partial} {marks}"
+        parts.append((title.strip(), lines))
     return Sheet(
         columns=COLUMNS,
         parts=tuple(parts),
@@ -93,6 +96,7 @@ def power_frame(rows: Sequence[TaskPower], target: Target) -> pd.DataFrame:
         {
             **{name: getattr(row.scores, name) for name in who},
             "metric": row.scores.metric,
+            "is_partial": row.scores.is_partial,
             "of": _asked(row, target).of,
             "design": name,
             **{facet: design.counts.get(facet, math.nan) for facet in SHOWN},
