@@ -378,12 +378,13 @@ def _not_as_chosen(
     if selection is None:
         return []
     found = []
+    names = dict.fromkeys(entry.task for entry, _ in asked)
+    if others := [name for name in names if selection.of(name) is None]:
+        text = f"no items were chosen of {', '.join(others)}: the suite's are asked"
+        found.append(Caution("not-in-selection", text))
     for (entry, _), info in zip(asked, infos, strict=True):
         of_task = selection.of(entry.task)
-        if of_task is None:
-            text = f"no items were chosen of {entry.task}: the suite's are asked"
-            found.append(Caution("not-in-selection", text))
-        elif of_task.task_digest not in (None, info.task_digest):
+        if of_task and of_task.task_digest not in (None, info.task_digest):
             text = (
                 f"{entry.task} is put in other words, or with other examples, than "
                 "where its items were chosen; how well they stand for all is not known"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harness.stats.estimate import Estimate
     from harness.stats.facets import FacetScores
     from harness.stats.stable_table import TaskStable
+    from harness.stats.subsets.choose import Subset
 
 SCHEMA: Literal["evalvar.selection/1"] = "evalvar.selection/1"
 
@@ -259,18 +260,18 @@ def stable_selection(rows: Sequence[TaskStable], *, entropy: int) -> Selection:
     InputError
         ``tolerances-missed``: of no task a size does; ``duplicate-task``.
     """
-    taken = [row for row in rows if row.found.subset is not None]
+    taken = [(row, row.found.subset) for row in rows if row.found.subset is not None]
     if not taken:
         raise InputError(
             "no size that was searched meets all tolerances on models held out; "
             "tolerate more, give more --sizes, or take all items",
             code="tolerances-missed",
         )
-    refuse_twice([(row.who.task, row.who.formulation) for row in taken])
+    refuse_twice([(row.who.task, row.who.formulation) for row, _ in taken])
     return Selection(
         kind="stable",
         entropy=entropy,
-        tasks=tuple(_stable(row) for row in taken),
+        tasks=tuple(_stable(row, subset) for row, subset in taken),
     )
 
 
@@ -312,10 +313,8 @@ def refuse_twice(tasks: Sequence[tuple[str, str]]) -> None:
             )
 
 
-def _stable(row: TaskStable) -> TaskSelection:
-    who, found, subset = row.who, row.found, row.found.subset
-    if subset is None:
-        raise ValueError(f"no items of {who.task} were taken")
+def _stable(row: TaskStable, subset: Subset) -> TaskSelection:
+    who = row.who
     items = subset.items.tolist()
     return TaskSelection(
         task=who.task,
@@ -333,7 +332,7 @@ def _stable(row: TaskStable) -> TaskSelection:
             metric=who.metric,
             templates=(who.template,),
         ),
-        fidelity=found.fidelity(),
+        fidelity=row.found.fidelity(),
         cautions=tuple(Told(code=c.code, text=c.text) for c in row.cautions),
     )
 

@@ -176,6 +176,16 @@ def test_a_suite_gets_the_items_and_keeps_all_else(tmp_path):
     assert suite.tasks[2].items_digest is None
 
 
+def test_bare_names_get_items_too():
+    text = SUITE.partition("  - t ")[0] + "  - t\n  - u\n"
+    made = selection(chosen("u", (0, 39))).to_suite(text)
+
+    assert made.endswith(
+        "  - t\n  - task: u\n    items: [0, 39]\n    items_digest: "
+        f"{items_digest(chosen('u', (0, 39)).item_ids)}\n"
+    )
+
+
 def test_a_suite_of_other_tasks_gets_none():
     with pytest.raises(InputError) as caught:
         selection(chosen("v")).to_suite(SUITE)

@@ -1,12 +1,14 @@
 """The fewest items of each task, from tables of scores."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from harness.errors import InputError
+from harness.report.sheets.select import stable_sheet
 from harness.selection import stable_selection
 from harness.stats.respondents import respondents
 from harness.stats.stable_table import stable_table
@@ -119,3 +121,55 @@ def test_a_task_in_both_formulations_is_chosen_of_once(tables):
 
     assert caught.value.code == "duplicate-task"
     assert "task is there 2 times (choice, cloze)" in str(caught.value)
+
+
+def test_the_sheet_marks_what_was_taken_and_what_the_others_miss(tables):
+    people = respondents(score_tables(tables()))
+    loose = Tolerances(
+        max_error=0.2, max_extra_sd=9, max_monotonicity_loss=2, min_rank_agreement=-1
+    )
+    (row,), _ = stable_table(people, sizes=[5, 20], tolerances=loose, **QUICK)
+    sheet = stable_sheet([row])
+    ((title, lines),) = sheet.parts
+    misses = {(line[0], line[1]): line[10] for line in lines}
+    frame = sheet.frame()
+
+    assert title.startswith("task ¹")
+    assert misses["full", "30"] == ""
+    assert [key for key, word in misses.items() if word == "taken"] == [
+        (row.found.chosen.method, str(row.found.chosen.n_items))
+    ]
+    assert frame["is_chosen"].sum() == 1
+    assert "items were taken, " in sheet.sentences[0]
+    assert (
+        "On models that had no part in the search the error is 0."
+        in (sheet.sentences[0])
+    )
+
+
+def test_the_sheet_says_what_a_size_that_was_asked_for_misses(tables):
+    people = respondents(score_tables(tables()))
+    (row,), _ = stable_table(people, n_items=3, sizes=[3], **QUICK)
+    ((_, lines),) = stable_sheet([row]).parts
+
+    assert sum(line[10].startswith("taken, though: error") for line in lines) == 1
+    assert (
+        "no size of random items that was searched meets"
+        in (stable_sheet([row]).sentences[0])
+    )
+
+
+def test_the_sheet_says_where_nothing_was_taken_or_held_out(tables):
+    people = respondents(score_tables(tables()))
+    (row,), _ = stable_table(people, sizes=[3], **QUICK)
+    blind = replace(row, found=replace(row.found, held_out=None, control=None))
+    taken = replace(blind.found, chosen=row.found.frontier.rows[1])
+
+    assert stable_sheet([row]).sentences == (
+        "task: no size that was searched meets all tolerances.",
+    )
+    assert (
+        stable_sheet([replace(blind, found=taken)])
+        .sentences[0]
+        .endswith("How they do on models that had no part in it cannot be seen.")
+    )

@@ -170,7 +170,7 @@ def stable_sentence(row: TaskStable) -> str:
     if found.n_random is None:
         told += "; no size of random items that was searched meets the tolerances"
     elif found.n_random != found.chosen.n_items:
-        told += f"; of random items it takes {found.n_random:,}"
+        told += f"; random items meet the tolerances from {found.n_random:,} on"
     if found.held_out is None or found.control is None:
         return f"{told}. How they do on models that had no part in it cannot be seen."
     unit = HELD_OUT[found.frontier.unit]
