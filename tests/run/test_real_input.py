@@ -172,6 +172,35 @@ def test_choices_stand_in_the_order_of_the_question_asked(prepare):
     assert item["support"] == "It is the third."
 
 
+def test_short_items_alone_are_kept(prepare, tmp_path, capsys):
+    passages = ["", "It is the third.", "It is the third of all those that came."]
+    source, path = tmp_path / "requests.jsonl.gz", tmp_path / "items.jsonl"
+    with gzip.open(source, "wt") as file:
+        for native_id, support in enumerate([*passages, "word " * 46]):
+            doc = SCIQ | {"support": support}
+            file.write(json.dumps({"native_id": native_id, "doc": doc}) + "\n")
+    prepare.write_items(source, prepare.sciq_item, path, prepare.is_short)
+    items = [json.loads(line) for line in path.read_text().splitlines()]
+
+    assert [item["native_id"] for item in items] == ["2"]
+    assert not prepare.is_short(items[0] | {"choices": ["", "one two three"]})
+    assert "1 items" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "reward"),
+    [("A Wetland.", 1.0), ("wetlands", 1.0), ("wet land", 0.0), ("", 0.0)],
+)
+def test_an_answer_is_right_where_the_right_choice_stands_in_it(text, reward):
+    path = SUITES / "smollm2" / "answers.py"
+    spec = importlib.util.spec_from_file_location("answers", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    doc = {"choices": ["tundra", "wetland"], "gold": 1}
+
+    assert module.contains(doc, [text]) == {"contains": reward}
+
+
 @pytest.mark.parametrize(
     ("item_of", "doc"),
     [("arc_item", ARC | {"query": "Q: Why?"}), ("sciq_item", SCIQ | {"gold": 0})],
