@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -87,7 +89,7 @@ def render(data: ReportData) -> str:
         style=Markup(_template_text("page.css")),  # ours, not the data's
         bundle=Markup(bundle),
         script=Markup(script),
-        figures=script_json(
+        figures=packed_json(
             {one.name: _spec(one, one.figure) for one in drawn if one.figure}
         ),
         theme=script_json(theme_map()),
@@ -120,6 +122,18 @@ def script_json(value: Any) -> Markup:
     for mark in "<>&\u2028\u2029":
         dumped = dumped.replace(mark, f"\\u{ord(mark):04x}")
     return Markup(dumped)
+
+
+def packed_json(value: Any) -> str:
+    """Return JSON gzipped and in base64, a fifth as long as `script_json`."""
+    dumped = json.dumps(
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        allow_nan=False,
+        default=np.ndarray.tolist,  # plotly packs arrays, but not empty ones
+    )
+    return base64.b64encode(gzip.compress(dumped.encode(), mtime=0)).decode()
 
 
 def _code(sentence: str) -> Markup:

@@ -275,7 +275,7 @@ def test_control_a_changed_script_does_not_run(visit, little_html):
 def test_control_an_error_is_seen(visit, little_html):
     broken = re.sub(r"<meta http-equiv[^>]*>", "", little_html, count=1)
     broken = broken.replace(
-        'const figures = read("figures")', "const figures = no.such", 1
+        'const figures = await unpack("figures")', "const figures = no.such", 1
     )
     page, seen = visit(broken, ready=False)
     page.wait_for_timeout(500)

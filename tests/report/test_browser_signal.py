@@ -5,6 +5,7 @@ import re
 
 import pytest
 from report.browsing import OVERFLOW, eventually
+from report.reading import figures_in
 
 from harness.report import text
 from harness.report.gather import gather
@@ -34,13 +35,6 @@ def html(simulated_store):
     )
 
 
-def figure(html, name):
-    found = re.search(
-        r'<script type="application/json" id="figures">(.*?)</script>', html, re.DOTALL
-    )
-    return json.loads(found[1])[name]
-
-
 def shown(page, name):
     return page.evaluate(f"document.getElementById('{name}').data[1].y")
 
@@ -57,7 +51,7 @@ def test_both_sections_are_drawn_and_quiet(visit, html, scheme):
 
 def test_a_menu_changes_what_a_figure_shows(visit, html):
     page, seen = visit(html)
-    choices = figure(html, "subset-0-frontier")["menu"]["choices"]
+    choices = figures_in(html)["subset-0-frontier"]["menu"]["choices"]
     select = page.locator("select[data-for='subset-0-frontier']")
 
     assert shown(page, "subset-0-frontier") == choices[0]["traces"][1]["y"]
@@ -76,7 +70,7 @@ def test_a_menu_changes_what_a_figure_shows(visit, html):
 
 def test_a_point_picks_what_the_other_figure_shows(visit, html):
     page, seen = visit(html)
-    number = figure(html, "subset-1-frontier")["menu"]["choices"][0]["traces"][1][
+    number = figures_in(html)["subset-1-frontier"]["menu"]["choices"][0]["traces"][1][
         "customdata"
     ][1]
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from report.reading import PACKED, unpacked
+
 ROOT = Path(__file__).parents[2]
 
 COMMAND = re.search(
@@ -27,6 +29,12 @@ def test_the_example_page_is_made_anew_from_its_store(tmp_path):
 
     made, kept = (
         re.sub(r"-?\d+\.\d{9,}(?:e-?\d+)?", lambda m: f"{float(m[0]):.9g}", page)
-        for page in ((tmp_path / "page.html").read_text(), there.read_text())
+        for page in map(_plain, (tmp_path / "page.html", there))
     )
     assert made.splitlines() == kept.splitlines()
+
+
+def _plain(page: Path) -> str:
+    """Return a page with its figures unpacked: other zips of the same are as good."""
+    html = page.read_text()
+    return PACKED.sub("", html) + unpacked(html)

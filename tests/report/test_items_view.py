@@ -1,12 +1,12 @@
 """Items on the page: the numbers of the analyses, and what is said without them."""
 
 import base64
-import json
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from report.reading import figures_in
 
 from harness.report import page
 from harness.report.figures.items import MAX_CURVES, MAX_POINTS, visible
@@ -377,10 +377,8 @@ def test_one_run_says_why_nothing_is_halved_or_pruned(simulated):
 
 def test_the_page_escapes_names_of_items_and_runs(hostile):
     html = page.render(hostile)
-    found = re.search(r'id="figures">(.*?)</script>', html, re.DOTALL)[1]
-
     assert '<section id="items">' in html
-    figures = json.loads(found)
+    figures = figures_in(html)
     texts = [
         text
         for name, figure in figures.items()

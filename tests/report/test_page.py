@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import plotly.offline
 import pytest
+from report.reading import figures_in, unpacked
 
 from harness.report import page, text
 from harness.report.figures.style import DARK, LIGHT, NAME, escape, theme_map
@@ -25,13 +26,6 @@ def _contrast(one, other):
 
     low, high = sorted([luminance(one), luminance(other)])
     return (high + 0.05) / (low + 0.05)
-
-
-def _json_in(html, name):
-    found = re.search(
-        rf'<script type="application/json" id="{name}">(.*?)</script>', html, re.DOTALL
-    )
-    return found[1], json.loads(found[1])
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +98,15 @@ def test_hostile_names_are_escaped_in_html(hostile_html):
     assert "{{ 7 * 7 }}" in hostile_html
 
 
-def test_hostile_names_are_escaped_in_json(hostile_html):
-    raw, figures = _json_in(hostile_html, "figures")
+def test_hostile_names_cannot_end_the_script_of_their_json(hostile_html):
+    raw = page.script_json(json.loads(unpacked(hostile_html)))
 
     assert not set("<>&\u2028\u2029") & set(raw)
-    assert figures
+    assert json.loads(raw) == figures_in(hostile_html)
 
 
 def test_hostile_names_are_escaped_for_plotly(hostile_html):
-    _, figures = _json_in(hostile_html, "figures")
+    figures = figures_in(hostile_html)
 
     shown = []
     for figure in figures.values():
@@ -143,7 +137,7 @@ def test_labels_are_no_templates_of_plotly():
 
 
 def test_rows_at_chance_have_hollow_marks_in_the_figure_of_snr(zoo, zoo_html):
-    _, figures = _json_in(zoo_html, "figures")
+    figures = figures_in(zoo_html)
     traces = {trace["name"]: trace for trace in figures["noise-snr"]["data"]}
     labels = text.labels(zoo.variance, limit=NAME)
     at_chance = {
@@ -169,7 +163,7 @@ def test_without_a_row_at_chance_no_mark_is_hollow(little):
 def test_bands_are_those_of_the_data(simulated):
     simulated.task("a", n_items=6, steps=(0, 100, 200, 400), seeds=(0, 1, 2, 3))
     data = simulated.data()
-    _, figures = _json_in(page.render(data), "figures")
+    figures = figures_in(page.render(data))
 
     band = figures["trend-0-discrete"]["data"][0]["y"]
     points = data.rows[0].discrete
@@ -207,7 +201,7 @@ def test_rows_of_other_settings_are_told_apart_on_the_page(simulated):
     assert "temperature 0.7" in tables["noise-table"]
     assert tables["scoreboard-table"].count("5 trials failed") == 1
     assert "no result" not in tables["scoreboard-table"]
-    _, figures = _json_in(html, "figures")
+    figures = figures_in(html)
     looks = {
         (trace["line"]["color"], trace["line"]["dash"])
         for trace in figures["trend-0-discrete"]["data"]
@@ -231,7 +225,7 @@ def test_seeds_that_leave_chance_open_are_a_badge_of_the_scoreboard(simulated):
 
 
 def test_every_figure_has_a_sentence_and_its_numbers_in_a_table(zoo_html):
-    _, figures = _json_in(zoo_html, "figures")
+    figures = figures_in(zoo_html)
 
     for name in figures:
         block = zoo_html.partition(f'data-figure="{name}"')[2].partition("</figure>")[0]
@@ -273,7 +267,7 @@ def test_nothing_done_names_the_commands(nothing):
 
     assert "<code>evalvar run SUITE</code>" in html
     assert "no space left" in html
-    assert _json_in(html, "figures")[1] == {}
+    assert figures_in(html) == {}
 
 
 def test_paths_of_the_machine_stay_out(zoo_html):
@@ -287,7 +281,7 @@ def test_colours_can_be_seen_on_their_ground(ground):
 
 
 def test_every_colour_of_a_figure_has_its_dark_one(zoo_html):
-    _, figures = _json_in(zoo_html, "figures")
+    figures = figures_in(zoo_html)
     raw = json.dumps(figures)
 
     used = set(re.findall(r'"(#[0-9a-fA-F]{3,8}|rgba?\([^"]*\))"', raw))

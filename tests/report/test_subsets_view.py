@@ -1,12 +1,12 @@
 """Subsets: precision against size, estimates against full scores, what is missing."""
 
-import json
 import math
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from report.reading import figures_in
 
 from harness.report import page, text
 from harness.report.gather import gather
@@ -278,13 +278,7 @@ def test_the_sentence_names_random_and_the_best_of_others(data, few):
 
 def test_the_page_has_both_figures_of_each_task(data):
     html = page.render(data)
-    figures = json.loads(
-        re.search(
-            r'<script type="application/json" id="figures">(.*?)</script>',
-            html,
-            re.DOTALL,
-        )[1]
-    )
+    figures = figures_in(html)
 
     assert figures["subset-0-frontier"]["menu"]["picks"] == "subset-0-fidelity"
     assert html.count('<select data-for="subset-0-') == 2

@@ -2,9 +2,14 @@
 // Draws the figures, filters, sorts and saves. All numbers and texts are made in Python.
 (async () => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const unpack = async (id) => {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+    const unzipped = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(unzipped).json();
+  };
   const each = (selector, action) => document.querySelectorAll(selector).forEach(action);
   const byId = (id) => document.getElementById(id);
-  const figures = read("figures");
+  const figures = await unpack("figures");
   const darkOf = read("theme");
   const root = document.documentElement;
   const narrow = matchMedia("(max-width: 640px)");
