@@ -200,7 +200,7 @@ def facet_scores(
 
     Notes
     -----
-    Cautions: ``unscored-responses``, ``identical-seeds``.
+    Cautions: ``unscored-responses``, ``answered-twice``, ``identical-seeds``.
     """
     responses = chosen_responses(
         responses, task=task, formulation=formulation, steps=steps
@@ -247,6 +247,14 @@ def _table(
         text = f"{n_unscored} of {len(scores)} answers could not be scored"
         cautions += (Caution("unscored-responses", text),)
     coded = [_levels(current, facet) for facet in FACETS]
+    codes = np.column_stack([codes for codes, _ in coded])
+    once = _once(codes, current["finished_at"].to_numpy(dtype="datetime64[us]"))
+    if n_again := int((~once).sum()):
+        text = (
+            f"{n_again} answers stand for what an earlier trial had asked too, and of "
+            "each the first counts"
+        )
+        cautions += (Caution("answered-twice", text),)
     items = coded[0][1]
     n_items_total = int(current["n_items_total"].max())
     table = FacetScores(
@@ -254,7 +262,7 @@ def _table(
         settings=settings,
         metric=name,
         scores=scores,
-        codes=np.column_stack([codes for codes, _ in coded]),
+        codes=codes,
         levels=dict(zip(FACETS, (levels for _, levels in coded), strict=True))
         | {"item": tuple(item_id for _, item_id in items)},
         item_indexes=tuple(index for index, _ in items),
@@ -269,9 +277,19 @@ def _table(
         cautions=cautions + partial_run(len(items), n_items_total),
     )
     own = default_metrics(current)
-    evidence = own[1] or own[0]
-    table = _without_twins(table, metric_scores(current, evidence))
+    evidence = metric_scores(current, own[1] or own[0])
+    table = _without_twins(table.only(once), evidence[once])
     yield table.only(~np.isnan(table.scores))
+
+
+def _once(codes: Codes, moment: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
+    """Tell the first answer of each cell from others, as of a trial of more items."""
+    order = np.argsort(moment, kind="stable")
+    cell = np.ravel_multi_index(tuple(codes[order].T), tuple(codes.max(axis=0) + 1))
+    first = np.unique(cell, return_index=True)[1]
+    once = np.zeros(len(codes), dtype=bool)
+    once[order[first]] = True
+    return once
 
 
 def _without_twins(table: FacetScores, evidence: Floats) -> FacetScores:

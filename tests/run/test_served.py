@@ -320,7 +320,7 @@ def test_packages_that_are_not_there_are_named(ask, server, monkeypatch):
     (failed,) = attempts(ask())
 
     assert failed["error_code"] == "extra-missing"
-    assert "pip install 'lm-eval[api]'" in failed["error"]
+    assert "pip install 'evalvar[run]'" in failed["error"]
 
 
 def test_no_text_is_an_answer_that_is_wrong(ask, server):

@@ -136,6 +136,20 @@ def test_answers_of_replaced_weights_do_not_count(simulated, codes):
     assert facet_scores(pd.concat([old.assign(task="old task"), new]))[0].task == "task"
 
 
+def test_what_two_trials_asked_counts_once(simulated, codes):
+    """The first of them counts, in whatever order the rows come."""
+    few, all_ = (
+        simulated({(1, 10): scores}, finished_at=pd.Timestamp(when, tz="UTC"))
+        for scores, when in (([0, 0], "2026-01-01"), ([1, 1, 1], "2026-01-02"))
+    )
+    for parts in ([few, all_], [all_, few]):
+        (table,) = facet_scores(pd.concat(parts))
+
+        assert table.tensor("item").tolist() == [[0], [0], [1]]
+        assert table.varied == ("item",)
+        assert "answered-twice" in codes(table)
+
+
 @pytest.mark.parametrize("kind", ["discrete", "continuous"])
 def test_means_are_those_of_the_table_of_scores(simulated, kind):
     rng = np.random.default_rng(5)

@@ -120,7 +120,7 @@ class Served:
         except ModuleNotFoundError as error:
             raise InputError(
                 f"{checkpoint} is behind a server, and asking it needs packages that "
-                f"are not installed: pip install 'lm-eval[api]' ({error})",
+                f"are not installed: pip install 'evalvar[run]' ({error})",
                 code="extra-missing",
             ) from None
 
