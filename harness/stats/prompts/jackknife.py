@@ -280,10 +280,11 @@ def _errors(
         alone.append((variance, float(stdtrit(n - 1, p)) ** 2 * variance))
     both = 0.0
     if len(left_out) == 3:
-        system, user, cells = left_out
-        own = cells - system[:, None] - user
-        own = own - own.mean(0) - own.mean(1, keepdims=True) + own.mean()
-        both = float((own**2).mean()) * (len(system) - 1) * (len(user) - 1)
+        # Without row and column means nothing of value[-n] and value[-u] is left.
+        own = left_out[2] - left_out[2].mean(0)
+        own -= own.mean(1, keepdims=True)
+        n, k = own.shape
+        both = float(np.vdot(own, own)) * (n - 1) * (k - 1) / own.size
     se2 = max([sum(v for v, _ in alone) - both, *(v for v, _ in alone)])
     z2 = float(ndtri(p)) ** 2
     half2 = max([sum(h for _, h in alone) - z2 * both, *(h for _, h in alone)])
