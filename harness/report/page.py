@@ -23,6 +23,7 @@ from harness.report.figures.dots import ROW_HEIGHT
 from harness.report.figures.style import escape, theme_map
 from harness.report.gather import ReportData
 from harness.report.views.items import items_views
+from harness.report.views.ledger import ledger_view
 from harness.report.views.method import checkpoints, facts, failures, methods, tasks
 from harness.report.views.noise import noise_table, noise_views
 from harness.report.views.scoreboard import scoreboard
@@ -42,16 +43,20 @@ def render(data: ReportData) -> str:
     panels = panel_views(data)
     noise = noise_views(data)
     items = items_views(data)
+    ledger = ledger_view(data)
     signal = signal_view(data)
     subsets = subset_view(data)
     drawn = [
         *(one for panel in panels for one in panel.drawn),
         *noise,
+        *(ledger.drawn if ledger else ()),
         *(one for view in items for one in view.drawn),
         *(signal.drawn if signal else ()),
         *(one for panel in (subsets.panels if subsets else ()) for one in panel.drawn),
     ]
-    script = "".join(map(_template_text, ("items.js", "suites.js", "page.js")))
+    script = "".join(
+        map(_template_text, ("items.js", "suites.js", "ledger.js", "page.js"))
+    )
     bundle = bundle_text()
     environment = Environment(
         loader=PackageLoader("harness.report"),
@@ -77,6 +82,7 @@ def render(data: ReportData) -> str:
         panels=panels,
         noise=noise,
         noise_table=noise_table(data),
+        ledger=ledger,
         items=items,
         signal=signal,
         subsets=subsets,

@@ -17,7 +17,7 @@
   const PAPER = 680; // pixels between the margins of an A4 page
   const NARROW_ROW = 62;
   const LEGEND_LINE = 30;
-  const state = { task: "", model: "", item: "", range: "", suite: "", seeds: false, even: false };
+  const state = { task: "", model: "", item: "", range: "", suite: "", plan: "", delta: "", seeds: false, even: false };
   const chosen = {}; // number of what each figure with a menu shows
   let theme = null; // null follows the system
   let printing = false;
@@ -54,25 +54,16 @@
     return { data, layout: spec.layout };
   }
 
-  function dots(spec) {
-    const { rows } = spec;
-    const shown = rows.filter(
-      (r) => (!state.task || r.task === state.task) && (!state.model || r.model === state.model),
-    );
-    const labels = new Set(shown.map((r) => r.label));
-    for (const trace of spec.data) {
-      const keep = trace.y.map((label) => labels.has(label));
-      const only = (list) => list.filter((_, i) => keep[i]);
-      for (const key of ["x", "y", "text", "customdata"]) trace[key] = only(trace[key]);
-      for (const key of ["array", "arrayminus"]) trace.error_x[key] = only(trace.error_x[key]);
-    }
-    const { layout } = spec;
-    layout.annotations = (layout.annotations ?? []).filter((a) => labels.has(a.y));
+  // The rows that the filters leave.
+  const fitting = (rows) =>
+    rows.filter((r) => (!state.task || r.task === state.task) && (!state.model || r.model === state.model));
+
+  function layRows(layout, shown, height) {
     layout.yaxis.categoryarray = shown.map((r) => r.label);
     layout.yaxis.range = [shown.length - 0.5, -0.5];
-    let rowHeight = spec.rowHeight;
+    let rowHeight = height;
     if (narrow.matches && !printing) {
-      // Beside the dots, labels would leave them half of the screen: put them above.
+      // Beside the marks, labels would leave them half of the screen: put them above.
       rowHeight = NARROW_ROW;
       // As annotations: tick labels inside the plot hang plotly 4.1.1 with grouped marks.
       layout.yaxis.showticklabels = false;
@@ -83,6 +74,20 @@
       })));
     }
     layout.height = 110 + rowHeight * shown.length;
+  }
+
+  function dots(spec) {
+    const shown = fitting(spec.rows);
+    const labels = new Set(shown.map((r) => r.label));
+    for (const trace of spec.data) {
+      const keep = trace.y.map((label) => labels.has(label));
+      const only = (list) => list.filter((_, i) => keep[i]);
+      for (const key of ["x", "y", "text", "customdata"]) trace[key] = only(trace[key]);
+      for (const key of ["array", "arrayminus"]) trace.error_x[key] = only(trace.error_x[key]);
+    }
+    const { layout } = spec;
+    layout.annotations = (layout.annotations ?? []).filter((a) => labels.has(a.y));
+    layRows(layout, shown, spec.rowHeight);
     return { data: spec.data, layout };
   }
 
@@ -117,7 +122,7 @@
     const div = byId(id);
     if (div.closest("[hidden]")) return null;
     const spec = structuredClone(figures[id]);
-    let { data, layout } = { cloud, dots, menu, trend, ...items.shapes }[spec.kind](spec, id);
+    let { data, layout } = { cloud, dots, menu, trend, ...items.shapes, ...plans.shapes }[spec.kind](spec, id);
     if (isDark()) [data, layout] = [recolour(data), recolour(layout)];
     if (printing) Object.assign(layout, { width: PAPER, autosize: false });
     else layout.autosize = true;
@@ -149,7 +154,7 @@
 
   function writeAddress(section) {
     const query = new URLSearchParams();
-    for (const name of ["task", "model", "item", "range", "suite"]) if (state[name]) query.set(name, state[name]);
+    for (const name of ["task", "model", "item", "range", "suite", "plan", "delta"]) if (state[name]) query.set(name, state[name]);
     const anchor = section ?? location.hash.slice(1).split("?")[0];
     const hash = anchor + (query.size ? `?${query}` : "");
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
@@ -169,6 +174,10 @@
     state.range = items.isRange(range) ? range : "";
     const suite = wanted.get("suite") ?? "";
     state.suite = suites.isKnown(suite) ? suite : "";
+    const plan = wanted.get("plan") ?? "";
+    state.plan = plans.isKnown(plan) ? plan : "";
+    const delta = wanted.get("delta") ?? "";
+    state.delta = plans.isDelta(delta) ? delta : "";
     return anchor;
   }
 
@@ -177,6 +186,7 @@
     applyFilters();
     items.showAll();
     suites.show();
+    plans.show();
     writeAddress();
     say(state.task || state.model ? `Showing ${[state.task, state.model].filter(Boolean).join(", ")}` : "Showing everything");
     await drawAll();
@@ -188,6 +198,7 @@
   // Or it names what another figure should show.
   const pick = (id, custom) => {
     if (figures[id].kind === "items") return custom === undefined ? undefined : items.choose(id, custom);
+    if (figures[id].kind === "stack") return plans.choose(custom);
     const { picks } = figures[id].menu ?? {};
     if (!picks) choose(custom);
     else if (custom !== undefined) turn(picks, custom);
@@ -225,7 +236,7 @@
     if (!points.length) return;
     const at = Number(div.dataset.at ?? -1);
     const now = points[at];
-    const isDots = figures[div.id].kind === "dots";
+    const isDots = ["dots", "stack"].includes(figures[div.id].kind);
     let next = at;
     if (key === "Home" || !now) next = 0;
     else if (key === "End") next = points.length - 1;
@@ -318,6 +329,10 @@
 
   const suites = suiteParts({ byId, say, state, draw, writeAddress });
 
+  const plans = planParts({
+    byId, say, state, chosen, draw, writeAddress, fitting, layRows, isNarrow: () => narrow.matches && !printing,
+  });
+
   // ---- start -----------------------------------------------------------------------
 
   byId("theme-button").hidden = false;
@@ -332,7 +347,7 @@
   addEventListener("afterprint", () => print(false));
   matchMedia("print").addEventListener("change", (event) => print(event.matches));
   addEventListener("hashchange", () => {
-    const shown = () => `${state.task} ${state.model} ${state.item} ${state.range} ${state.suite}`;
+    const shown = () => `${state.task} ${state.model} ${state.item} ${state.range} ${state.suite} ${state.plan} ${state.delta}`;
     const before = shown();
     // A plain anchor, such as a caution's, leaves the filters as they are.
     if (!location.hash.includes("?")) return writeAddress();
@@ -344,6 +359,7 @@
     if (event.key !== "Escape") return;
     items.clear();
     suites.clear();
+    plans.clear();
     if (state.task || state.model) select({ task: "", model: "" });
   });
   if (byId("filters")) {
@@ -363,6 +379,7 @@
   const anchor = readAddress();
   items.start();
   suites.show();
+  plans.show();
   showTheme();
   applyFilters();
   await drawAll();
