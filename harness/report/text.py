@@ -292,6 +292,13 @@ def seed_name(seed: int | None) -> str:
     return "unnamed" if seed is None else str(seed)
 
 
+def checkpoint_name(model: str, seed: int | None, step: int | None) -> str:
+    """Return a checkpoint in words, by what it has names for."""
+    seeds = [] if seed is None else [f"seed {seed}"]
+    steps = [] if step is None else [f"step {step}"]
+    return " ".join([clean(model), *seeds, *steps])
+
+
 # ---- findings ------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
 from harness.report.text import (
     MAX_SENTENCES,
     UNDEFINED,
+    checkpoint_name,
     clean,
     correlation,
     correlation_interval,
@@ -20,11 +21,9 @@ from harness.report.text import (
     percent_interval,
     ratio,
     score,
-    seed_name,
     shortened,
     spread,
     spread_interval,
-    step_name,
 )
 from harness.stats.facets import FacetScores
 from harness.stats.prompt_table import TaskPrompts
@@ -241,8 +240,8 @@ def _who(scores: FacetScores) -> tuple[str, ...]:
     return (
         facet_name(scores),
         scores.formulation or UNDEFINED,
-        seed_name(seed),
-        step_name(step),
+        UNDEFINED if seed is None else str(seed),
+        UNDEFINED if step is None else str(step),
     )
 
 
@@ -326,10 +325,7 @@ def _point(row: TaskPrompts, design: Design, n_user: int) -> CurvePoint:
 def _template_sentence(row: TaskTemplates) -> str:
     found = row.spread
     (seed,), (step,) = row.who.levels["train_seed"], row.who.levels["step"]
-    name = (
-        f"{clean(row.who.model)} seed {seed_name(seed)} step {step_name(step)}, "
-        f"{facet_name(row.who)}"
-    )
+    name = f"{checkpoint_name(row.who.model, seed, step)}, {facet_name(row.who)}"
     told = (
         f"{name}: {clean(row.templates[found.best])} and "
         f"{clean(row.templates[found.worst])} are {spread(found.spread.value)} apart, "

@@ -12,15 +12,13 @@ from harness.report.sheets.sheet import NOTES, Footnotes, Refused, Sheet, refusa
 from harness.report.text import (
     HELD_OUT,
     PARTIAL,
-    clean,
+    checkpoint_name,
     condition_name,
     correlation,
     count,
     percent,
-    seed_name,
     spread,
     spread_interval,
-    step_name,
 )
 from harness.stats.discriminative_table import TaskDiscriminative
 from harness.stats.facets import FacetScores
@@ -252,8 +250,7 @@ def _choice(one: HeldOut, notes: Footnotes) -> tuple[str, ...]:
 
 def _checkpoint(scores: FacetScores) -> str:
     (seed,), (step,) = scores.levels["train_seed"], scores.levels["step"]
-    who = f"{clean(scores.model)} seed {seed_name(seed)} step {step_name(step)}"
-    return f"{who}, {facet_name(scores)}"
+    return f"{checkpoint_name(scores.model, seed, step)}, {facet_name(scores)}"
 
 
 def _with_interval(row: SubsetQuality) -> str:
