@@ -11,20 +11,15 @@ would lay out every effect as a dense matrix, and lme4 takes minutes.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from stats import THREADS, Figure, Run, compare, quiet, reading
+from stats import Figure, Run, compare, main, quiet, reading
 
 from harness.stats.ledger.design import design
 from harness.stats.ledger.ledger import Ledger, variance_ledger
@@ -146,7 +141,7 @@ def _two_way(n_levels: Mapping[str, int], with_statsmodels: bool) -> Iterator[Fi
             figure.agreements["statsmodels' to 1e-4"] = bool(
                 np.abs(np.array(mine) - fit.vcomp).max() < 1e-4
             )
-    _beside_lme4(figure, scores, codes, found)
+    beside_lme4(figure, scores, codes, _components(found))
     yield figure
 
 
@@ -161,18 +156,24 @@ def _three_way(n_levels: Mapping[str, int]) -> Iterator[Figure]:
         reading(scores, *codes.values()),
         rounds=3,
     )
-    _beside_lme4(figure, scores, codes, found)
+    beside_lme4(figure, scores, codes, _components(found))
     yield figure
 
 
-def _beside_lme4(
-    figure: Figure, scores: np.ndarray, codes: dict[str, np.ndarray], found: Ledger
+def _components(found: Ledger) -> dict[str, float]:
+    return {":".join(e.facets): e.variance.value for e in found.effects[:-1]}
+
+
+def beside_lme4(
+    figure: Figure,
+    scores: np.ndarray,
+    codes: dict[str, np.ndarray],
+    mine: dict[str, float],
 ) -> None:
     """Add lme4's seconds, and whether components agree, where R is there."""
     if not shutil.which("Rscript"):
         return
-    effects = [":".join(e.facets) for e in found.effects[:-1]]
-    formula = "score ~ 1" + "".join(f" + (1 | {effect})" for effect in effects)
+    formula = "score ~ 1" + "".join(f" + (1 | {effect})" for effect in mine)
     with tempfile.TemporaryDirectory() as folder:
         script, data = Path(folder, "fit.R"), Path(folder, "data.csv")
         script.write_text(LME4)
@@ -185,7 +186,6 @@ def _beside_lme4(
         ).stdout.split()
     figure.peers["lme4"] = float(out[0])
     theirs = dict(line.split("=") for line in out[1:])
-    mine = {":".join(e.facets): e.variance.value for e in found.effects[:-1]}
     # REML cuts components off at 0, and then moves the others.
     if min(mine.values()) > 0:
         figure.agreements["lme4's to 1e-5"] = all(
@@ -196,30 +196,5 @@ def _beside_lme4(
 SECTIONS = {"million": million, "peers": peers}
 
 
-def main() -> None:
-    """Time the sections that are named, or all; print; say what differs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", help=f"of {', '.join(SECTIONS)}")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    if unknown := set(options.sections) - SECTIONS.keys():
-        parser.error(f"there is no section {', '.join(sorted(unknown))}")
-    figures = []
-    for name in options.sections or SECTIONS:
-        for figure in SECTIONS[name]():
-            print(figure, flush=True)
-            figures.append(figure)
-    if options.json:
-        options.json.write_text(json.dumps(list(map(asdict, figures)), indent=2) + "\n")
-    if any(not is_so for f in figures for is_so in f.agreements.values()):
-        sys.exit("numbers differ")
-
-
 if __name__ == "__main__":
-    if os.environ.get(THREADS) != "1":  # read when numpy is loaded
-        os.execve(
-            sys.executable,
-            [sys.executable, *sys.argv],
-            {**os.environ, THREADS: "1"},
-        )
-    main()
+    main(SECTIONS, __doc__)

@@ -140,7 +140,9 @@ def mean_intervals(
         return nothing, nothing.copy()
     mean = scores.mean(-1)
     binary = is_binary(scores)
-    low, high = wilson_interval(mean, n, confidence_level=confidence_level)
+    low = high = mean
+    if binary.any():
+        low, high = wilson_interval(mean, n, confidence_level=confidence_level)
     if not binary.all():
         hall_low, hall_high = hall_interval(scores, confidence_level=confidence_level)
         low = np.where(binary, low, np.maximum(hall_low, bounds[0]))

@@ -211,8 +211,9 @@ def bca_interval(
     drop = without.mean(-1, keepdims=True) - without
     # Rounding leaves a constant series with drops of 1e-17, not of 0.
     varies = np.ptp(without, -1) > 1e-12 * np.abs(without).max(-1)
-    squares = np.where(varies, (drop**2).sum(-1), np.nan)
-    a = (drop**3).sum(-1) / (6 * squares**1.5)
+    each = drop**2
+    squares = np.where(varies, each.sum(-1), np.nan)
+    a = (each * drop).sum(-1) / (6 * squares**1.5)
     share = ((means < mean).mean(-1) + (means <= mean).mean(-1)) / 2
     z0 = ndtri(share)
     ends = []
