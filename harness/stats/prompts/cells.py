@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
-from harness.stats.repeats import squares_about
+from harness.stats.repeats import squares_over_repeats
 from harness.stats.resample import check_scores
 
 Floats = npt.NDArray[np.float64]
@@ -141,10 +141,9 @@ def reward_cells(
         kept = np.ix_(system, shared)
         rewards, known, sums, counts = (t[kept] for t in (rewards, known, sums, counts))
     means: Floats = sums / counts
-    deviation = rewards - means[..., None]
     if known is not None:
-        deviation *= known
-    squares = squares_about(deviation, means)
+        rewards = np.where(known == 1, rewards, means[..., None])
+    squares = squares_over_repeats(rewards, means)
     within = squares / (counts if mode == "p1" else counts - 1)
     fewest = int(counts.min())
     if mode == "p1" and fewest < PLUG_IN_RESPONSES:
