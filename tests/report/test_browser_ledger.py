@@ -204,7 +204,9 @@ def test_one_checkpoint_has_what_it_can(visit, little):
     page, seen = visit(render(little))
 
     assert page.locator(".plan-facets > div:not([hidden])").count() == 1
-    assert "this training seed" in page.locator("#plan-meant").inner_text()
+    meant = page.locator("#plan-meant").inner_text()
+    assert "this training seed" in meant
+    assert meant.endswith("Correlation of two models over items: 0.50 (assumed).")
     assert page.locator("#ledger-power svg.main-svg").count() > 0
     seen.assert_quiet()
 

@@ -194,6 +194,8 @@ def test_the_plan_has_what_predicts(data, view):
     )
     assert total == pytest.approx(row.ledger.predicted_variance())
     assert plan["unknown"] == ["step", "template"]
+    assert plan["alike"] == "Correlation of two models over items: 0.50 (assumed)."
+    assert view.plan["plans"][0]["alike"].endswith(" (from 2 models).")
     assert set(plan["levels"]) == {"item", "train_seed"}
     for facet, stops in plan["levels"].items():
         assert plan["score"]["counts"][facet] in stops
@@ -222,6 +224,7 @@ def test_one_checkpoint_has_items_alone(little):
     assert view.drawn[1].extra["choices"][0]["traces"][0]["name"] == "as run"
     assert "training seed" in view.drawn[0].sentence.split("Not estimated")[1]
     assert view.matters == MATTERS
+    assert "a difference of 0.010 would not be found." in view.drawn[1].sentence
 
 
 def test_one_seed_of_what_varies_finds_nothing_for_sure(data):

@@ -99,7 +99,7 @@ function planParts({ byId, say, state, chosen, draw, writeAddress, fitting, layR
     const alone = plan.unknown.map((f) => `this ${nouns[f][0]}`);
     const list = (words) => words.join(", ");
     return `Random, so that others could have been drawn: ${list(free) || "nothing"}. Fixed: ${list([...held, ...alone]) || "nothing"}.`
-      + (alone.length ? " What has one level cannot be changed here, as nothing is known of others." : "");
+      + (alone.length ? " What has one level cannot be changed here, as nothing is known of others." : "") + ` ${plan.alike}`;
   }
 
   // ---- figures ------------------------------------------------------------------

@@ -555,7 +555,7 @@ def _power_sentence(known: Sequence[TaskPower]) -> str:
     told = (
         f"Two models that are asked the same are told apart in {text.percent(POWER)} % "
         f"of cases if {span} apart, as run; a difference of {text.spread(MATTERS)} "
-        f"would be found at {n_small} of {_scores(len(known))}."
+        f"would {_found_at(n_small, len(known))}."
     )
     if assumed:
         told += (
@@ -563,6 +563,12 @@ def _power_sentence(known: Sequence[TaskPower]) -> str:
             f"items is assumed: a correlation of {text.correlation(assumed[0])}."
         )
     return told
+
+
+def _found_at(n: int, n_scores: int) -> str:
+    if n_scores == 1:
+        return "be found" if n else "not be found"
+    return f"be found at {n} of {n_scores:,} scores"
 
 
 def _power_table(
@@ -644,6 +650,7 @@ def _plan(
                 "task": row.scores.task,
                 "score": _noise_json(score),
                 "difference": _noise_json(power.difference) if power else None,
+                "alike": _alike(power) if power else "",
                 "unknown": [f for f in score.unknown if f in NOUNS],
                 "levels": {
                     facet: _stops(row, facet, score.counts[facet])
@@ -656,6 +663,15 @@ def _plan(
             )
         ],
     }
+
+
+def _alike(power: TaskPower) -> str:
+    """Say how alike two models are taken to be, and whether that was seen."""
+    if math.isnan(power.correlation):
+        return ""
+    seen = "assumed" if power.n_models == 1 else f"from {power.n_models} models"
+    rho = text.correlation(power.correlation)
+    return f"Correlation of two models over items: {rho} ({seen})."
 
 
 def _noise_json(noise: Noise) -> dict[str, Any]:
