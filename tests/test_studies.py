@@ -57,6 +57,7 @@ def words(text):
         "lsat",
         "formulation",
         pytest.param("templates", marks=pytest.mark.slow),
+        pytest.param("filter", marks=pytest.mark.slow),
     ],
 )
 def test_a_study_made_anew_is_the_committed_page(name):
@@ -306,3 +307,158 @@ def test_simulated_answers_keep_the_published_accuracies(paraphrased):
     scores = module.grid(means, 4_000, np.random.default_rng(1))
 
     assert scores.mean(1) == pytest.approx(means, abs=0.03)
+
+
+@pytest.mark.parametrize("mode", ["p1", "unbiased"])
+@pytest.mark.parametrize("size", [2, 4])
+def test_the_filter_that_is_tried_is_the_one_there_is(mode, size):
+    module = study("filter")
+    rng = np.random.default_rng(size)
+    rewards = 1.0 * (rng.random((16, 12, 6)) < rng.random((16, 12, 1)))
+    found = module.select_discriminative(rewards, size, mode=mode, rng=0)
+
+    chosen = module.filtered(rewards.sum(-1), 6, size, mode)
+    assert chosen.columns.tolist() == found.user_prompts.tolist()
+
+
+def test_worlds_have_the_variances_that_are_said():
+    module = study("filter")
+    rng = np.random.default_rng(1)
+    for world in module.WORLDS:
+        users = module.user_prompts(world, rng, 4)
+        p = module.chances(rng.standard_normal(100), users, rng)
+        found = module.prompt_components(
+            1.0 * (rng.random((*p.shape, 4)) < p[..., None])
+        )
+        said = module.truth(world)
+        for name in ("system", "user", "interaction", "response"):
+            low, high = getattr(found, name).interval
+            slack = (high - low) / 4
+            assert low - slack < getattr(said, name) < high + slack
+
+
+def test_p1_wins_where_few_agree_and_follows_odd_ones_the_more_it_sees():
+    module = study("filter")
+    world = {world.name: world for world in module.WORLDS}
+
+    def less(name, budget):
+        return module.simulated(world[name], budget, n_draws=60).less("p1")
+
+    assert less("few, agreeing", 2)[2] < 0
+    assert less("alike", 2)[1] > 0
+    assert less("mixed", 8)[1] > 0
+    assert less("odd ones", 2)[2] < less("odd ones", 32)[1]
+
+
+def test_regret_is_what_two_correlations_say():
+    module = study("filter")
+    for world in (module.WORLDS[1], module.WORLDS[2]):
+        found = module.simulated(world, 2, n_draws=60)
+        for name in ("full", "random", "p1"):
+            guide = found.guides[name]
+            said = 1 - guide.noise * guide.transfer
+            assert found.mean(name) == pytest.approx(said, abs=0.12)
+
+
+def test_budgets_are_equal():
+    module = study("filter")
+    rng = np.random.default_rng(1)
+    asked = []
+
+    class Counting:
+        """Counts the answers that are drawn."""
+
+        def __getattr__(self, name):
+            return getattr(rng, name)
+
+        def binomial(self, n, p):
+            asked.append(n * p.size)
+            return rng.binomial(n, p)
+
+    p = np.full((16, 32), 0.5)
+    module.draw(p, p, p, 8, Counting())
+    full, random, seen, p1, undecided, unbiased, fewer, quarter, *_ = asked
+    before, reused, _, free = asked[-4:]
+
+    total = 16 * 32 * 8
+    assert full == random == seen + p1 == seen + unbiased == before + reused == total
+    assert fewer + quarter == free == seen + undecided == total
+
+
+def test_smollm2_s_rewards_are_those_of_the_suite():
+    from harness.suite import load_suite
+
+    rewards = study("filter").read_rewards()
+    templates = load_suite(ROOT / "suites" / "smollm2-prompts.yaml").templates
+
+    assert rewards.scores.shape == (16, 40, 8)
+    assert set(rewards.system) == {template.name for template in templates}
+    assert set(np.unique(rewards.scores)) == {0, 1}
+
+
+def test_rewards_as_truth_differ_by_what_is_no_chance():
+    module = study("filter")
+    scores = module.read_rewards().scores
+    found = module.prompt_variance(scores)
+    truth = module.as_truth(scores)
+
+    assert truth.var(0) == pytest.approx(np.maximum(found.per_prompt, 0))
+    assert truth.mean(0) == pytest.approx(scores.mean((0, 2)))
+    assert truth.min() >= 0
+    assert truth.max() <= 1
+
+
+def test_answers_without_chance_leave_no_regret_to_whom_all_are_asked():
+    module = study("filter")
+    rng = np.random.default_rng(1)
+    scores = np.repeat(1.0 * (rng.random((16, 20, 1)) < 0.5), 8, axis=2)
+    system, items = np.arange(16), np.arange(20)
+    for _ in range(5):
+        turn = module.Turn.drawn(scores, rng)
+        gains = module.split(scores, turn, system, items)
+        most = max(gains, key=lambda name: gains[name][0])
+        assert gains["all"][0] == gains[most][0] > 0
+
+
+def test_what_judges_had_no_part_in_choosing():
+    """Answers that judge are turned round; every choice stays, and is the worse."""
+    module = study("filter")
+    rng = np.random.default_rng(1)
+    scores = 1.0 * (rng.random((16, 20, 8)) < rng.random((16, 1, 1)))
+    system, items = np.arange(16), np.arange(20)
+    turn = module.Turn.drawn(scores, rng)
+    ranks = turn.answers.argsort(-1)
+    asked = turn.items.argsort()[:16]
+    judging = np.zeros(scores.shape, dtype=bool)
+    judging[np.ix_(turn.system.argsort()[8:], asked)] = True
+    judging &= ranks >= 4
+    turned = np.where(judging, 1 - scores, scores)
+
+    before, after = (
+        module.split(table, turn, system, items) for table in (scores, turned)
+    )
+    for name in before.keys() - {"best"}:
+        assert after[name][0] == pytest.approx(-before[name][0])
+        assert after[name][1] == before[name][1]
+
+
+@pytest.mark.slow
+def test_intervals_of_splits_are_not_too_narrow():
+    """Tables of one world: how far estimates lie apart, and what they say of it."""
+    module = study("filter")
+    pairs = [("p1", "full"), ("p1", "random"), ("paid p1", "paid full")]
+    found = []
+    for number in range(16):
+        rng = np.random.default_rng([3, number])
+        users = module.user_prompts(module.WORLDS[0], rng)
+        p = module.chances(rng.standard_normal(16), users, rng)
+        scores = 1.0 * (rng.random((*p.shape, 8)) < p[..., None])
+        splits = module.held_out(scores, 20)
+        found.append([splits.more(*pair) for pair in pairs])
+    value, low, high = np.moveaxis(np.array(found), -1, 0)
+    spread = value.std(0, ddof=1)
+    said = np.sqrt((((high - low) / 2 / 2.262) ** 2).mean(0))
+
+    assert (said > spread).all()
+    assert (said < 4 * spread).all()
+    assert ((low < value.mean(0)) & (value.mean(0) < high)).mean() > 0.9
