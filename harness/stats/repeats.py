@@ -342,6 +342,7 @@ def _few_that_count(parts: Floats) -> tuple[Caution, ...]:
         return ()
     text = (
         f"{len(parts)} items vary as if {n_counting:.3g} of them alone did; below "
-        f"{FEW_COUNTING_ITEMS} the interval does not hold its level, so ask more items"
+        f"{FEW_COUNTING_ITEMS} the interval need not hold its level, and does not "
+        "where nearly all answers are alike; more items would tell"
     )
     return (Caution("few-items", text),)
