@@ -47,6 +47,12 @@ def report(
         str | None,
         typer.Option(help="Judge subsets of so many items too, such as 20,50,100."),
     ] = None,
+    discriminative: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Choose so many items that tell templates apart, such as 2."
+        ),
+    ] = None,
     larger: LargerOption = None,
     entropy: EntropyOption = 0,
 ) -> None:
@@ -68,6 +74,7 @@ def report(
             confidence_level=confidence,
             rank_method=cast("RankMethod", monotonicity),
             subset_sizes=sizes,
+            discriminative=discriminative,
             larger=pairs,
             entropy=entropy,
         )

@@ -24,6 +24,7 @@ from harness.stats.irt_table import TaskIrt, irt_table
 from harness.stats.item_table import TaskItems, item_table
 from harness.stats.ledger_table import TaskLedger, ledger_table
 from harness.stats.power_table import TaskPower, power_table
+from harness.stats.prompted_table import PromptedRun, prompted_table
 from harness.stats.ranks import RankMethod
 from harness.stats.respondents import Respondents, respondents
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
@@ -222,6 +223,12 @@ class ReportData:
     unpredicted: tuple[tuple[FacetScores, DesignError], ...]
     """Scores without a ledger, or without a prediction, and why."""
 
+    prompted: tuple[PromptedRun, ...]
+    """Of the last step, by model, task and training seed."""
+
+    unprompted: tuple[tuple[FacetScores, DesignError], ...]
+    """Scores that say nothing of templates, and why."""
+
     failures: tuple[Failure, ...]
     cautions: tuple[Caution, ...]
     """What concerns the trials as a whole; rows and estimates carry their own."""
@@ -246,6 +253,7 @@ def gather(
     continuous: str | None = None,
     subset_sizes: Sequence[int] = (),
     larger: Mapping[str, str] | None = None,
+    discriminative: int | None = None,
     entropy: int = 0,
 ) -> ReportData:
     """Sum up a store's responses and trials.
@@ -268,6 +276,9 @@ def gather(
         longer than all the rest.
     larger : mapping of str to str, optional
         As `harness.stats.signal_table.signal_table` takes it.
+    discriminative : int, optional
+        How many items are chosen that tell templates apart; as `subset_sizes`, none
+        are by default.
     entropy : int
         Where random draws start; the same number, the same page.
 
@@ -286,6 +297,8 @@ def gather(
     ledgers: tuple[TaskLedger, ...] = ()
     powers: tuple[TaskPower, ...] = ()
     unpredicted: tuple[tuple[FacetScores, DesignError], ...] = ()
+    prompted: tuple[PromptedRun, ...] = ()
+    unprompted: tuple[tuple[FacetScores, DesignError], ...] = ()
     chosen = _one_attempt_each(trials)
     if len(responses):
         tables = score_tables(responses, discrete=discrete, continuous=continuous)
@@ -308,6 +321,12 @@ def gather(
         ledgers, _ = ledger_table(facets, confidence_level=confidence_level)
         powers, unpredicted = power_table(
             facets, chosen, confidence_level=confidence_level
+        )
+        prompted, unprompted = prompted_table(
+            facets,
+            size=discriminative,
+            confidence_level=confidence_level,
+            entropy=entropy,
         )
     failed = chosen[chosen["status"] != "done"]
     rows = tuple(
@@ -336,6 +355,8 @@ def gather(
         ledgers=ledgers,
         powers=powers,
         unpredicted=unpredicted,
+        prompted=prompted,
+        unprompted=unprompted,
         failures=_failures(chosen),
         cautions=(
             *_trial_cautions(chosen),

@@ -26,6 +26,7 @@ from harness.report.views.items import items_views
 from harness.report.views.ledger import ledger_view
 from harness.report.views.method import checkpoints, facts, failures, methods, tasks
 from harness.report.views.noise import noise_table, noise_views
+from harness.report.views.prompts import prompt_view
 from harness.report.views.scoreboard import scoreboard
 from harness.report.views.signal import signal_view
 from harness.report.views.subsets import subset_view
@@ -44,6 +45,7 @@ def render(data: ReportData) -> str:
     noise = noise_views(data)
     items = items_views(data)
     ledger = ledger_view(data)
+    prompts = prompt_view(data)
     signal = signal_view(data)
     subsets = subset_view(data)
     drawn = [
@@ -51,11 +53,15 @@ def render(data: ReportData) -> str:
         *noise,
         *(ledger.drawn if ledger else ()),
         *(one for view in items for one in view.drawn),
+        *(prompts.drawn if prompts else ()),
         *(signal.drawn if signal else ()),
         *(one for panel in (subsets.panels if subsets else ()) for one in panel.drawn),
     ]
     script = "".join(
-        map(_template_text, ("items.js", "suites.js", "ledger.js", "page.js"))
+        map(
+            _template_text,
+            ("items.js", "suites.js", "ledger.js", "prompts.js", "page.js"),
+        )
     )
     bundle = bundle_text()
     environment = Environment(
@@ -84,6 +90,7 @@ def render(data: ReportData) -> str:
         noise_table=noise_table(data),
         ledger=ledger,
         items=items,
+        prompts=prompts,
         signal=signal,
         subsets=subsets,
         methods=methods(data),

@@ -122,7 +122,7 @@
     const div = byId(id);
     if (div.closest("[hidden]")) return null;
     const spec = structuredClone(figures[id]);
-    let { data, layout } = { cloud, dots, menu, trend, ...items.shapes, ...plans.shapes }[spec.kind](spec, id);
+    let { data, layout } = { cloud, dots, menu, trend, ...items.shapes, ...plans.shapes, ...prompts.shapes }[spec.kind](spec, id);
     if (isDark()) [data, layout] = [recolour(data), recolour(layout)];
     if (printing) Object.assign(layout, { width: PAPER, autosize: false });
     else layout.autosize = true;
@@ -225,7 +225,7 @@
         ? (trace.hovertext ?? trace.text).map((label, point) => ({
             curve, point, label, x: trace.x[point], y: trace.y[point], row: rank(trace.y[point]), custom: trace.customdata?.[point],
           }))
-        : [],
+        : trace.type === "heatmap" ? prompts.cells(trace, curve) : [],
     );
     // What is not defined has words but no place.
     return points.filter(({ y }) => y !== null).sort((a, b) => a.row - b.row || a.curve - b.curve || a.point - b.point);
@@ -237,6 +237,7 @@
     const at = Number(div.dataset.at ?? -1);
     const now = points[at];
     const isDots = ["dots", "stack"].includes(figures[div.id].kind);
+    const isMap = figures[div.id].kind === "map";
     let next = at;
     if (key === "Home" || !now) next = 0;
     else if (key === "End") next = points.length - 1;
@@ -244,14 +245,16 @@
     else if (key === "ArrowLeft") next = Math.max(at - 1, 0);
     else {
       const sign = key === "ArrowDown" ? 1 : -1;
-      const other = (p) => (isDots ? sign * (p.row - now.row) > 0 : sign * (p.curve - now.curve) > 0 && p.x === now.x);
+      // A mean has its own place in each row, a cell that of its item.
+      const below = (p) => p.curve === now.curve && (p.curve > 0 || p.x === now.x) && sign * (p.row - now.row) > 0;
+      const other = (p) => (isMap ? below(p) : isDots ? sign * (p.row - now.row) > 0 : sign * (p.curve - now.curve) > 0 && p.x === now.x);
       const found = points.map((p, i) => [p, i]).filter(([p]) => other(p));
       if (found.length) next = found[sign > 0 ? 0 : found.length - 1][1];
     }
     div.dataset.at = next;
-    const { curve, point, label } = points[next];
+    const { curve, point, label, place = { pointNumber: point } } = points[next];
     const { xaxis = "x", yaxis = "y" } = div.data[curve];
-    Plotly.Fx.hover(div, [{ curveNumber: curve, pointNumber: point }], xaxis + yaxis);
+    Plotly.Fx.hover(div, [{ curveNumber: curve, ...place }], xaxis + yaxis);
     say(plain(label));
   }
 
@@ -329,6 +332,10 @@
 
   const suites = suiteParts({ byId, say, state, draw, writeAddress });
 
+  const prompts = promptParts({
+    say, draw, menu, legendLine: LEGEND_LINE, isNarrow: () => narrow.matches && !printing,
+  });
+
   const plans = planParts({
     byId, say, state, chosen, draw, writeAddress, fitting, layRows, isNarrow: () => narrow.matches && !printing,
   });
@@ -370,7 +377,7 @@
     byId("show-seeds").addEventListener("change", (e) => select({ seeds: e.target.checked }));
     byId("even-steps").addEventListener("change", (e) => select({ even: e.target.checked }));
   }
-  each(".menu select", (s) => s.addEventListener("change", () => turn(s.dataset.for, s.value)));
+  each(".menu select[data-for]", (s) => s.addEventListener("change", () => turn(s.dataset.for, s.value)));
   each(".sort", (b) => b.addEventListener("click", () => sort(b.closest("th"))));
   each(".csv", (b) => b.addEventListener("click", () => saveCsv(byId(b.dataset.table), b.dataset.table)));
   each(".image", (b) => b.addEventListener("click", () => {
@@ -380,6 +387,7 @@
   items.start();
   suites.show();
   plans.show();
+  prompts.start();
   showTheme();
   applyFilters();
   await drawAll();
