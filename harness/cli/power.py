@@ -66,8 +66,8 @@ def power(
     correlation: Annotated[
         float | None,
         typer.Option(
-            help="Of two models over items; that of the store's models if absent, 0.5 "
-            "where it has one."
+            help="Of two models over items and templates; that of the store's "
+            "models if absent, 0.5 where it has one."
         ),
     ] = None,
     fixed: Annotated[

@@ -57,7 +57,8 @@ class TaskPower:
         Of the mean score; and of its difference to that of another model, put the same
         items, templates and few-shot seeds.
     correlation : float
-        Of two models over items.
+        Of two models over items; if it is assumed, over all that they have in common,
+        such as templates.
     n_models : int
         Which the correlation is estimated from; 1 if it is assumed.
     cost : Cost
@@ -209,23 +210,32 @@ def power_table(
         asked = _asked(table)
         peers = [other.scores for other in ledgers if _asked(other.scores) == asked]
         try:
-            if correlation is None and len(peers) > 1:
+            n_models = len(peers) if correlation is None else 1
+            if n_models > 1:
                 if asked not in pools:
                     pools[asked] = _pooled(peers, confidence_level)
                 pool = pools[asked]
                 difference = noise_between_models(pool, fixed=_there(fixed, pool))
-                alike = _correlation(pool), len(peers)
+                rho, cautions = _correlation(pool)
             else:
-                alike = ASSUMED if correlation is None else correlation, 1
+                rho = ASSUMED if correlation is None else correlation
                 difference = noise_of_difference(
-                    ledger, correlation=alike[0], fixed=_there(fixed, ledger)
+                    ledger, correlation=rho, fixed=_there(fixed, ledger)
                 )
+                over = " and ".join(f"{f}s" for f in difference.shared or ["item"])
+                text = (
+                    f"the correlation of two models over {over} is assumed to be "
+                    f"{rho}: one model does not tell it; run another on the same"
+                )
+                cautions = (Caution("assumed-correlation", text),)
             rows.append(
                 _row(
                     table,
                     ledger,
                     difference,
-                    alike,
+                    rho,
+                    n_models=n_models,
+                    cautions=(*table.cautions, *cautions),
                     cost=_cost(table, trials, costs),
                     target=target,
                     fixed=fixed,
@@ -243,8 +253,10 @@ def _row(
     table: FacetScores,
     ledger: Ledger,
     difference: Noise,
-    alike: tuple[float, int],
+    rho: float,
     *,
+    n_models: int,
+    cautions: tuple[Caution, ...],
     cost: Cost,
     target: Target,
     fixed: Collection[str],
@@ -278,14 +290,6 @@ def _row(
         found = difference.detectable(counts, power=power)
         return replace(design, detectable=found)
 
-    rho, n_models = alike
-    cautions = table.cautions
-    if n_models == 1:
-        text = (
-            f"the correlation of two models over items is assumed to be {rho}: one "
-            "model does not tell it; run another on the same items"
-        )
-        cautions = (*cautions, Caution("assumed-correlation", text))
     return TaskPower(
         scores=table,
         ledger=ledger,
@@ -316,13 +320,23 @@ def _there(fixed: Collection[str], ledger: Ledger) -> tuple[str, ...]:
     return tuple(facet for facet in fixed if facet in ledger.counts)
 
 
-def _correlation(pooled: Ledger) -> float:
+def _correlation(pooled: Ledger) -> tuple[float, tuple[Caution, ...]]:
     """Return how much of the variance over items is that of all models alike."""
     alike, apart = (
         sum(e.variance.value for e in pooled.effects if {*e.facets} == facets)
         for facets in ({"item"}, {MODEL, "item"})
     )
-    return alike / (alike + apart) if alike + apart > 0 else math.nan
+    if not alike + apart > 0:
+        return math.nan, ()
+    rho = alike / (alike + apart)
+    if abs(rho) <= 1:
+        return rho, ()
+    end = math.copysign(1, rho)
+    text = (
+        f"the correlation of models over items comes out at {rho:.2f}, by a component "
+        f"below 0, and is told as {end:.0f}; more seeds or repeats would tell it"
+    )
+    return end, (Caution("negative-component", text),)
 
 
 def _pooled(tables: Sequence[FacetScores], confidence_level: float) -> Ledger:
@@ -345,7 +359,8 @@ def _pooled(tables: Sequence[FacetScores], confidence_level: float) -> Ledger:
             for facet in shared
         }
         columns |= {name: table.of(name) for name in ("train_seed", "repeat")}
-        columns[MODEL] = np.full(len(table.scores), number)
+        # First: where each has one seed, it is the seed that is not told apart.
+        columns = {MODEL: np.full(len(table.scores), number), **columns}
         is_shared = np.all([columns[facet] >= 0 for facet in shared], axis=0)
         scores.append(table.scores[is_shared])
         codes.append({name: column[is_shared] for name, column in columns.items()})

@@ -1,5 +1,6 @@
 """What to buy next, from the responses and timings of a store."""
 
+import itertools
 import math
 
 import numpy as np
@@ -102,6 +103,60 @@ def test_two_models_tell_how_alike_they_are(simulated, trials):
     assert "assumed-correlation" not in {c.code for c in first.cautions}
 
 
+@pytest.mark.parametrize("models", [("a", "b"), ("a", "b", "c")])
+def test_models_of_one_seed_each_are_compared_by_items(simulated, trials, models):
+    """What is as hard for both cancels: a paired standard error."""
+    trials = pd.concat([trials, trials.iloc[:1].assign(model="c")])
+    responses = world(simulated, models=models, seeds=1)
+    row = table(responses, trials)[0]
+    scores = np.array(
+        [t.tensor("step", "item")[-1, :, 0] for t in facet_scores(responses)]
+    )
+    apart = [np.subtract(*pair) for pair in itertools.combinations(scores, 2)]
+    paired = np.sqrt(np.mean([d.var(ddof=1) for d in apart]) / 30)
+    shared = np.cov(scores)
+    covariance = shared[np.triu_indices(len(models), 1)].mean()
+
+    assert row.difference.se().value == pytest.approx(paired, rel=1e-12)
+    assert row.correlation == pytest.approx(covariance / np.diag(shared).mean())
+    assert row.difference.unknown == ("template", "fewshot_seed", "train_seed")
+    assert row.difference_now.detectable.value > 2.8 * paired
+    with pytest.raises(DesignError) as caught:
+        row.difference.se({"train_seed": 2})
+    assert caught.value.code == "facet-not-estimated"
+
+
+def test_a_difference_is_reached_with_one_seed_of_each_model(simulated, trials):
+    responses = world(simulated, seeds=1)
+    now = table(responses, trials)[0].difference_now.detectable.value
+    row = table(responses, trials, target=Target(difference=0.7 * now))[0]
+
+    assert row.wanted is not None
+    assert row.wanted.counts["train_seed"] == 1
+    assert row.wanted.detectable.value <= 0.7 * now
+
+
+def test_a_correlation_beyond_1_is_1_and_said(simulated, trials):
+    """Models differ over items by less than their repeats and seeds alone predict."""
+    right = np.array([1.0, 1.0, 0.0, 0.0, 1.0, 0.0])
+    flip = np.eye(6)[:2]
+    frames = [
+        simulated(
+            {
+                (0, 5): np.abs(right - flip[number]),
+                (1, 5): np.abs(right - flip[1 - number]),
+            },
+            model=model,
+        )
+        for number, model in enumerate("ab")
+    ]
+    row, other = table(pd.concat(frames), trials)
+
+    assert row.correlation == other.correlation == 1.0
+    (caution,) = (c for c in row.cautions if c.code == "negative-component")
+    assert "told as 1" in caution.text
+
+
 def test_items_that_one_model_lacks_do_not_tell(simulated, trials):
     responses = world(simulated)
     lacks = (responses["model"] == "b") & (responses["item_index"] > 19)
@@ -117,6 +172,24 @@ def test_one_model_has_a_correlation_assumed(simulated, trials):
     assert (row.correlation, row.n_models) == (0.5, 1)
     assert row.cautions[-1].code == "assumed-correlation"
     assert row.difference == noise_of_difference(row.ledger, correlation=0.5)
+
+
+def test_what_the_assumed_correlation_is_over_is_said(simulated, trials):
+    """Of templates' effects as of items', if there are several."""
+    rng = np.random.default_rng(2)
+    frames = [
+        world(simulated, models=("a",), rng=rng).assign(
+            template=name, template_digest=name
+        )
+        for name in ("x", "y")
+    ]
+    (row,) = table(pd.concat(frames), trials)
+    (one,) = table(frames[0], trials, fixed=["item"])
+
+    assert row.difference.shared == ("item", "template")
+    assert "over items and templates is" in row.cautions[-1].text
+    assert one.difference.shared == ()
+    assert "over items is" in one.cautions[-1].text
 
 
 def test_a_given_correlation_is_used(simulated, trials):

@@ -244,8 +244,10 @@ def _listed(words: Sequence[str]) -> str:
 
 def _alike(row: TaskPower) -> str:
     if row.n_models == 1:
+        over = [f"{NOUNS[facet]}s" for facet in row.difference.shared or ("item",)]
         return (
-            f"if over items they correlate by {correlation(row.correlation)} (assumed)"
+            f"if over {_listed(over)} they correlate by "
+            f"{correlation(row.correlation)} (assumed)"
         )
     return f"judged by the {row.n_models} models here"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from harness.stats.ledger.ledger import REPEAT, Effect, Ledger
 from harness.stats.power.difference import noncentrality
 
 Counts = Mapping[str, float]
+Of = Literal["score", "difference"]
 
 MODEL = "model"
 """Facet of a ledger of several models."""
@@ -52,8 +53,7 @@ class Noise:
 
     Attributes
     ----------
-    of : str
-        ``score`` or ``difference``.
+    of : {"score", "difference"}
     sources : tuple of Source
         What other levels of the facets would change; what is fixed is not among it.
     counts : mapping of str to float
@@ -64,7 +64,7 @@ class Noise:
         Facets of one level: what is said holds at this level.
     """
 
-    of: str
+    of: Of
     sources: tuple[Source, ...]
     counts: Counts
     fixed: tuple[str, ...]
@@ -77,6 +77,13 @@ class Noise:
         """The facets of which more levels can be had, and would change something."""
         used = {facet for source in self.sources for facet in source.facets}
         return tuple(f for f in self.counts if f in used and f not in self.fixed)
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The facets that two models have in common, and may be found alike over."""
+        shared = (s.facets for s in self.sources if not INDEPENDENT & {*s.facets})
+        used = {facet for facets in shared for facet in facets}
+        return tuple(f for f in self.counts if f in used)
 
     def variance(self, counts: Mapping[str, Any] | None = None) -> Any:
         """Return the variance under `counts`, which are as run where not given.
@@ -322,7 +329,7 @@ def noise_between_models(ledger: Ledger, *, fixed: Collection[str] = ()) -> Nois
 
 def _noise(
     ledger: Ledger,
-    of: str,
+    of: Of,
     effects: Iterable[Effect],
     fixed: Collection[str],
     times: Callable[[Effect], float],
