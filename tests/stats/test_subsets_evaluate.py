@@ -461,6 +461,7 @@ def test_items_that_not_all_have_scored_are_left_out(runs, codes):
         ({"groups": ["one"]}, "unequal-lengths"),
         ({"strata": ["one"]}, "unequal-lengths"),
         ({"n_draws": 199}, "too-few-resamples"),
+        ({"n_draws": 10**12}, "bad-count"),
         ({"confidence_level": 95}, "bad-confidence-level"),
         ({"methods": {"best": ("weighted",)}}, "unknown-method"),
         ({"methods": {"random": ("best",)}}, "unknown-method"),

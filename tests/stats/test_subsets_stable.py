@@ -401,3 +401,21 @@ def test_one_training_run_judges_nothing(runs):
         )
 
     assert caught.value.code == "too-few-respondents"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_error", -1),
+        ("max_error", float("nan")),
+        ("max_extra_sd", float("inf")),
+        ("max_monotonicity_loss", float("nan")),
+        ("min_rank_agreement", 2),
+        ("min_rank_agreement", float("nan")),
+    ],
+)
+def test_tolerances_that_nothing_can_meet_or_miss_are_refused(name, value):
+    with pytest.raises(DesignError) as caught:
+        Tolerances(**{name: value})
+
+    assert caught.value.code == "bad-tolerance"

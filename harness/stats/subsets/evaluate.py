@@ -51,6 +51,9 @@ DRAWN = ("random", "stratified")
 
 HELD_OUT = "respondents held out"
 
+MOST_DRAWS = 100_000
+"""More would not narrow what they tell, and fill the memory."""
+
 TINY = 1e-12
 """Scores that differ by such a part of themselves are the same, summed otherwise."""
 
@@ -135,7 +138,7 @@ def evaluate_subsets(
     DesignError
         ``subset-size``, ``too-few-respondents`` (fewer than 2 groups),
         ``duplicate-checkpoint``, ``unequal-lengths``, ``unknown-method``,
-        ``too-few-resamples``, ``bad-confidence-level``.
+        ``too-few-resamples``, ``bad-count`` (too many draws), ``bad-confidence-level``.
 
     Notes
     -----
@@ -242,6 +245,11 @@ class Design:
 
 def _check_draws(n_draws: int, tail: float) -> None:
     needed = math.ceil(round(5 / tail, 6))
+    if n_draws > MOST_DRAWS:
+        raise DesignError(
+            f"{n_draws:,} draws are asked for; give at most {MOST_DRAWS:,}",
+            code="bad-count",
+        )
     if n_draws < needed:
         raise DesignError(
             f"{n_draws} draws leave fewer than 5 beyond either end of a "

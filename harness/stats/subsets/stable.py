@@ -72,12 +72,32 @@ class Tolerances:
         By how much Kendall's tau-b of score and step may be smaller.
     min_rank_agreement : float
         Kendall's tau-b between the scores of models by the subset and by all items.
+
+    Raises
+    ------
+    DesignError
+        ``bad-tolerance``: a loss below 0 or without end, an agreement beyond -1 to 1.
     """
 
     max_error: float = 0.03
     max_extra_sd: float = 0.25
     max_monotonicity_loss: float = 0.1
     min_rank_agreement: float = 0.9
+
+    def __post_init__(self) -> None:
+        losses = self.max_error, self.max_extra_sd, self.max_monotonicity_loss
+        if not all(0 <= loss < math.inf for loss in losses):
+            raise DesignError(
+                f"tolerances of loss are {', '.join(f'{loss:g}' for loss in losses)}; "
+                "give numbers of 0 or more",
+                code="bad-tolerance",
+            )
+        if not -1 <= self.min_rank_agreement <= 1:
+            raise DesignError(
+                f"the least agreement of ranks is {self.min_rank_agreement:g}; give a "
+                "number from -1 to 1",
+                code="bad-tolerance",
+            )
 
     def missed(self, row: SubsetQuality, full: SubsetQuality) -> tuple[str, ...]:
         """Return the tolerances that a row misses, against the row of all items.
