@@ -34,8 +34,11 @@ ENTROPY = 20261125
 REWARDS = HERE / "filter-smollm2.csv"
 """Of SmolLM2-135M: one row for each system prompt and question."""
 
-N_WORLDS = 150
+N_WORLDS = 300
 """Times that each world is drawn."""
+
+N_VARIANTS = 150
+"""Times that it is drawn for filters of other sizes, which take long to search."""
 
 N_SYSTEM = 16
 """System prompts to choose from, and as many others that the filter looks at."""
@@ -288,9 +291,10 @@ def draw(
         known: int = 0,
         promised: float = np.nan,
     ) -> None:
-        n //= len(columns)
-        scores = (rng.binomial(n, p[:, columns]) + right).sum(1)
-        scores = scores / ((n + known) * len(columns))
+        each, more = divmod(n, len(columns))
+        counts = each + (np.arange(len(columns)) < more)
+        scores = (rng.binomial(counts, p[:, columns]) + right).sum(1)
+        scores = scores / (n + known * len(columns))
         regrets[name] = truths.max(0) - of_best(scores, truths)
         own, of_all = p[:, columns].mean(1), truths[:, 0]
         guides[name] = Guide(
@@ -312,7 +316,8 @@ def draw(
     judge("p1", best.columns, rest, promised=best.score)
     mean = seen.mean(0) / n_filter
     kept = np.flatnonzero((mean > UNDECIDED[0]) & (mean < UNDECIDED[1]))
-    judge("undecided", kept if len(kept) else np.arange(n_user), rest)
+    kept = rng.permutation(kept if len(kept) else n_user)
+    judge("undecided", kept, rest)
     for size in sizes:
         judge(f"p1 of {size}", filtered(seen, n_filter, size).columns, rest)
     if n_filter > 2:
@@ -390,10 +395,10 @@ def simulated(
     n_system: int = N_SYSTEM,
     times: int = 1,
     n_draws: int = N_WORLDS,
+    sizes: tuple[int, ...] = (),
 ) -> Spent:
     """Return what became of a budget in draws of a world of `times` its size."""
-    rng = stream(ENTROPY, f"{world.name} {budget} {n_system} {times}")
-    sizes = (4, 8) if (budget, n_system, times) == (MIDDLE, N_SYSTEM, 1) else ()
+    rng = stream(ENTROPY, f"{world.name} {budget} {n_system} {times} {sizes}")
     draws = []
     for _ in range(n_draws):
         users = user_prompts(world, rng, times)
@@ -675,8 +680,8 @@ def say_question(page: Page) -> None:
         "others; and by far the most where the largest differences are of no use "
         "elsewhere, since those are what it looks for.",
         "On the answers of SmolLM2-135M no difference is settled; were its rewards the "
-        "truth, the filter would cost more than it gains, and win where it is free and "
-        "answers are few.",
+        "truth, the filter would cost more than it gains; free, it would win on the "
+        "same questions while answers are few, and not on others.",
     )
     page.heading("What is tried")
     page.say(
@@ -911,15 +916,19 @@ def say_variants(page: Page) -> None:
     page.heading("Other filters")
     page.say(
         f"Difference in regret from `full` on the same user prompts at a budget of "
-        f"{MIDDLE}; below 0 the choice is better.",
+        f"{MIDDLE}, over {N_VARIANTS} other draws; below 0 the choice is better.",
     )
     names = [name for name in CHOICES if name not in ("full", "random")]
+    found_of = {
+        world: simulated(world, MIDDLE, n_draws=N_VARIANTS, sizes=(4, 8))
+        for world in WORLDS
+    }
     page.table(
         ["choice", *(f"{world.name} >" for world in WORLDS)],
         [
             (
                 f"`{name}`",
-                *(gap(simulated(world, MIDDLE).less(name)) for world in WORLDS),
+                *(gap(found.less(name)) for found in found_of.values()),
             )
             for name in names
         ],
@@ -927,8 +936,8 @@ def say_variants(page: Page) -> None:
     page.say(
         "Taking noise off without bias changes little, and so mostly does counting the "
         "filter's answers again.",
-        "With a smaller share, the filter no longer finds the few among coins, and "
-        "finds odd ones less; one that costs nothing and knows the variances well "
+        "With a smaller share, the filter finds less surely the few among coins, and "
+        "the odd ones; one that costs nothing and knows the variances well "
         "does as well or better where p1 wins, and by far the worst where odd ones "
         "are.",
         "Four and eight user prompts lose less than two where two lose.",
@@ -940,7 +949,7 @@ def say_variants(page: Page) -> None:
     rows = []
     for world in (WORLDS[2], WORLDS[5]):
         for n_system, times in ((N_SYSTEM, 1), (64, 1), (N_SYSTEM, 4)):
-            found = simulated(world, MIDDLE, n_system, times)
+            found = simulated(world, MIDDLE, n_system, times, N_VARIANTS)
             rows.append(
                 (
                     world.name,
@@ -963,6 +972,10 @@ def say_variants(page: Page) -> None:
             "on others >",
         ],
         rows,
+    )
+    page.say(
+        "In larger sets with as large a share of user prompts that carry all, all of "
+        "them tell enough; the odd ones mislead the more, the better they are seen.",
     )
 
 
@@ -1134,10 +1147,10 @@ def say_resembling(page: Page) -> None:
         rows,
     )
     page.say(
-        "Paid for, the filter does worse than all questions at every budget: settled "
-        "on these questions at 8 and 32, on others at 8.",
+        "Paid for, the filter does worse than all questions at every budget on these "
+        "questions, and on others where it is settled.",
         "Free and with 128 answers a cell, it wins on these questions while answers "
-        "are few, and less of that is left on others.",
+        "are few, and nothing of that is left on others.",
         "Whatever is asked, most of what is won on these questions is lost on others: "
         "system prompts differ here on single questions rather than on all.",
         "That truth is kind to p1: chance in the eight answers makes some questions "
