@@ -164,9 +164,11 @@ def study() -> Page:
     wide = np.array([cell.spread.spread.value for cell in found])
     equals = np.array([cell.spread.spread_of_equals for cell in found])
     true = np.array([cell.spread.corrected_sd.value for cell in found])
+    variance = np.array([cell.spread.template_variance.value for cell in found])
     corrected = np.array([cell.spread.corrected_spread.value for cell in found])
     ten = np.array([range_of_some(cell.means, 10) for cell in found])
-    n_negative = int(np.isnan(true).sum())
+    has_sd = ~np.isnan(true)
+    n_negative = int((~has_sd).sum())
     page.say(
         f"The SD over paraphrases averages {fixed(sd.mean(), 2)} over pairs, and "
         f"max − min {fixed(wide.mean(), 2)}: the figures known of these data (.10, "
@@ -176,22 +178,28 @@ def study() -> Page:
     )
 
     def line(name: str, values: Floats) -> list[object]:
-        known = values[~np.isnan(values)]
         return [
             name,
-            *(fixed(float(q), 3) for q in np.quantile(known, (0.25, 0.5, 0.75))),
-            fixed(float(known.mean()), 3),
-            len(known),
+            *(fixed(float(q), 3) for q in np.quantile(values, (0.25, 0.5, 0.75))),
+            fixed(float(values.mean()), 3),
+            len(values),
         ]
 
     page.table(
         ["", "lower quartile >", "median >", "upper quartile >", "mean >", "pairs >"],
         [
             line("SD over paraphrases", sd),
-            line("corrected SD", true),
+            line("corrected SD, 0 where it is not defined", np.nan_to_num(true)),
+            line("SD over paraphrases, where the corrected is defined", sd[has_sd]),
+            line("corrected SD, where it is defined", true[has_sd]),
             line("max − min", wide),
             line("max − min of equals", equals),
-            line("corrected max − min", corrected),
+            line(
+                "corrected max − min, 0 where it is not defined",
+                np.nan_to_num(corrected),
+            ),
+            line("max − min, where the corrected is defined", wide[has_sd]),
+            line("corrected max − min, where it is defined", corrected[has_sd]),
             line("max − min of ten paraphrases", ten),
         ],
     )
@@ -205,8 +213,16 @@ def study() -> Page:
         "So many can only be if the same items were put to every paraphrase: what "
         "items have in common then makes no difference between paraphrases, and "
         "binomial chance is too much.",
+        "A corrected figure compares only with the raw one of the same pairs: where "
+        "it is defined, raw ones are larger as well.",
         "Where answers of items are stored, `template_spread` takes it from them; from "
-        "accuracies alone the corrected figures are a lower bound.",
+        "accuracies alone a corrected variance is on average too small, and so is its "
+        "mean over all pairs, negative ones with the others: the root of that is "
+        f"{fixed(float(np.sqrt(variance.mean())), 3)}, of the raw variances' mean "
+        f"{fixed(float(np.sqrt((sd**2).mean())), 3)}.",
+        "Means of corrected SDs are no such bound: 0 is more than the negative "
+        "variance that it stands for, and to average only those that are defined is to "
+        "choose those that chance made larger.",
     )
     page.say(
         "FormatSpread (M. Sclar et al., arXiv 2310.11324) reports a median max − min "

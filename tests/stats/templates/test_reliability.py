@@ -58,6 +58,25 @@ def test_with_many_resamplings_it_is_what_normal_theory_says():
     assert found.cautions == ()
 
 
+def test_without_end_the_sd_is_that_of_those_not_seen():
+    found = reliable_number(np.array([0.4, 0.5, 0.6]), epsilon=0.05, rng=1)
+
+    assert found.sd == pytest.approx(np.sqrt(0.02 / 3))
+    assert found.n_analytic == pytest.approx((1.6449 * 0.1 / 0.05) ** 2, rel=1e-4)
+
+
+def test_few_resamplings_ask_for_enough_on_average():
+    rng = np.random.default_rng(5)
+    n, sd, epsilon = 8, 0.1, 0.02
+    needed = [
+        reliable_number(means, epsilon=epsilon, n_subsets=1, rng=1).n_analytic
+        for means in rng.normal(0.5, sd, (400, n))
+    ]
+
+    # (z sd / epsilon)^2 of the true SD; with ddof=0 it is 7/8 of that.
+    assert np.mean(needed) == pytest.approx((1.6449 * sd / epsilon) ** 2, rel=0.06)
+
+
 @pytest.mark.parametrize("option", [{"epsilon": 0.03}, {"delta": 0.4}])
 def test_less_asked_needs_fewer(option):
     means = np.random.default_rng(2).normal(0.5, 0.05, 100)
@@ -97,6 +116,8 @@ def test_the_same_stream_gives_the_same_number():
         ([0.5], {}, "too-few-replicates"),
         ([0.5, np.nan], {}, "missing-scores"),
         ([0.5, 0.6], {"epsilon": 0}, "bad-tolerance"),
+        ([0.5, 0.6], {"epsilon": 1e-300}, "bad-tolerance"),
+        ([0.5, 0.6], {"epsilon": float("nan")}, "bad-tolerance"),
         ([0.5, 0.6], {"delta": 1}, "bad-tolerance"),
     ],
 )

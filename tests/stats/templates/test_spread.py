@@ -85,6 +85,19 @@ def test_chance_s_range_is_that_of_answers_exchanged_between_templates():
     )
 
 
+def test_exchanging_makes_chance_of_what_templates_do():
+    rng = np.random.default_rng(3)
+    scores = answers(rng, 8, 150, 0.2)[0]
+    shuffled = rng.permuted(np.tile(scores, (400, 1, 1)), axis=1)
+    ranges = np.ptp(shuffled.mean(-1), axis=1)
+
+    found = template_spread(scores)
+    d = normal_range(8)
+    alike = (found.spread_of_equals / d) ** 2 + found.template_variance.value / 150
+    assert ranges.mean() == pytest.approx(d * np.sqrt(alike), rel=0.03)
+    assert ranges.mean() > 1.03 * found.spread_of_equals
+
+
 def test_the_correction_takes_off_the_bias_of_the_spread():
     rng = np.random.default_rng(4)
     raw, corrected = [], []
