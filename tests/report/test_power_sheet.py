@@ -93,6 +93,7 @@ def test_a_difference_is_told_as_one(rows):
 
     assert "standard error of a difference of two models" in sheet.remarks[0]
     assert "in 90 % of cases" in sheet.remarks[0]
+    assert sheet.remarks[0].endswith("alone: another asked the same costs its own")
     assert "its difference to another" in sheet.sentences[0]
     assert set(power_frame(found, target)["of"]) == {"difference"}
 

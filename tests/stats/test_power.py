@@ -264,6 +264,23 @@ def test_seeds_of_several_models_are_their_own():
     assert dict(noise.counts) == {"train_seed": 5, "item": 60}
 
 
+def test_repeats_of_one_seed_are_each_model_s_own():
+    """``2 (1 - rho) item / n + 2 repeat / (n K)``: no seeds to say that repeats are."""
+    rng = np.random.default_rng(12)
+    scores = rng.normal(0, 0.3, (300, 1)) + rng.normal(0, 0.2, (300, 4))
+    ledger = ledger_of(scores, ("item", "repeat"))
+    noise = noise_of_difference(ledger, correlation=0.3)
+    item, repeat = (ledger.effects[i].variance.value for i in range(2))
+
+    assert noise.variance() == pytest.approx(
+        2 * 0.7 * item / 300 + 2 * repeat / (300 * 4), rel=1e-12
+    )
+    assert noise.df({"item": 5, "repeat": 3}) == pytest.approx(
+        (1.4 * item / 5 + 2 * repeat / 15) ** 2
+        / ((1.4 * item / 5) ** 2 / 4 + (2 * repeat / 15) ** 2 / (2 * 5 * 2))
+    )
+
+
 def test_facets_of_one_level_are_told_and_cannot_grow():
     ledger = ledger_of(simulated(np.random.default_rng(2))[:, :, :1, 0], FACETS[:3])
     noise = noise_of_score(ledger)
@@ -481,10 +498,26 @@ def test_only_what_is_not_stored_costs():
     assert seconds({"item": 15}, now) == pytest.approx(10 + 30 * 0.001 + 30 * 0.01)
     # Another answer to each of 60 prompts, which are put anew.
     assert seconds({"repeat": 2}, now) == pytest.approx(10 + 60 * 0.001 + 60 * 0.01)
-    # One more training, and its 30 answers.
+    # One more training, its one load and its 30 answers: the others are as they were.
     assert seconds({"train_seed": 3}, now) == pytest.approx(
-        60 + 15 + 30 * 0.001 + 30 * 0.01
+        60 + 5 + 30 * 0.001 + 30 * 0.01
     )
+    # All three are loaded where each is asked more.
+    assert seconds({"train_seed": 3, "item": 15}, now) == pytest.approx(
+        60 + 15 + 75 * 0.001 + 75 * 0.01
+    )
+    many = seconds({"train_seed": np.array([2, 3, 4])}, now)
+    assert many == pytest.approx([0, 65.33, 130.66])
+
+
+def test_levels_that_are_no_whole_numbers_cost_nothing_by_rounding():
+    """Means of uneven designs: 0.1 more or less is no answer to be bought."""
+    now = {"item": 10.7, "train_seed": 7 / 3, "template": 1.1, "repeat": 1.3}
+
+    assert COST.seconds(now, now) == 0
+    more = COST.seconds({"train_seed": 10 / 3}, now)
+    answers = 10.7 * 1.1 * 1.3
+    assert more == pytest.approx(60 + 5 + 10.7 * 1.1 * 0.001 + answers * 0.01)
 
 
 LIMITS = {"item": 150, "train_seed": 7, "template": 6, "repeat": 4}

@@ -161,11 +161,14 @@ def _levels(counts: Mapping[str, float], facet: str) -> str:
 
 
 def _remark(target: Target, power: float) -> str:
-    of = "the score" if target.difference is None else "a difference of two models"
+    of, whose = "the score", ""
+    if target.difference is not None:
+        of = "a difference of two models"
+        whose = ", for this model alone: another asked the same costs its own"
     return (
         f"SE: predicted standard error of {of}, for other levels of what varies; "
         f"finds: smallest true difference of two models that a test tells from 0 in "
-        f"{percent(power)} % of cases; cost: of one worker, beyond what is stored"
+        f"{percent(power)} % of cases; cost: of one worker, beyond what is stored{whose}"
     )
 
 

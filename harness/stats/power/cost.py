@@ -59,6 +59,7 @@ class Cost:
 
         ``checkpoints load + prompts item + answers answer``, of the checkpoints that
         are asked something more, and of the prompts and answers that are not stored.
+        More seeds or steps alone leave the checkpoints that there are as they were.
 
         Parameters
         ----------
@@ -68,18 +69,15 @@ class Cost:
             Levels that are stored, all with each other.
         """
         full = {**now, **counts}
-        checkpoints, prompts, answers = _sizes(full)
-        _, prompts_now, answers_now = _sizes(now)
-        more = np.maximum(answers - answers_now, 0)
+        checkpoints, prompts, repeats = _sizes(full)
+        checkpoints_now, prompts_now, repeats_now = _sizes(now)
+        is_deeper = (prompts > prompts_now) | (repeats > repeats_now)
+        loads = np.where(is_deeper, checkpoints, checkpoints - checkpoints_now)
         # More repeats alone put their items anew as well.
-        put = np.where(
-            full.get("repeat", 1) > now.get("repeat", 1), prompts, prompts - prompts_now
-        )
-        seconds = (
-            np.where(more > 0, checkpoints * self.load, 0.0)
-            + np.maximum(put, 0) * self.item
-            + more * self.answer
-        )
+        stored = checkpoints_now * prompts_now
+        put = checkpoints * prompts - np.where(repeats > repeats_now, 0, stored)
+        answers = checkpoints * prompts * repeats - stored * repeats_now
+        seconds = loads * self.load + put * self.item + answers * self.answer
         for facet, each in self.levels.items():
             seconds = seconds + each * (full.get(facet, 1) - now.get(facet, 1))
         return seconds
@@ -347,14 +345,13 @@ def _target(se: float | None, difference: float | None) -> float:
 
 
 def _sizes(counts: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """Return how many checkpoints, prompts and answers there are."""
+    """Return numbers of checkpoints, prompts of each, and answers to each prompt."""
 
     def product(*facets: str) -> Any:
         return math.prod(counts.get(facet, 1) for facet in facets)
 
-    checkpoints = product("train_seed", "step")
-    prompts = checkpoints * product("template", "fewshot_seed", ITEM)
-    return checkpoints, prompts, prompts * product("repeat")
+    prompts = product("template", "fewshot_seed", ITEM)
+    return product("train_seed", "step"), prompts, product("repeat")
 
 
 def _grid(noise: Noise, limits: Mapping[str, float]) -> dict[str, Floats]:
