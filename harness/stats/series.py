@@ -139,8 +139,8 @@ def outlying_seed(values: Floats) -> tuple[Caution, ...]:
     if apart[worst] <= largest_of_normal(n, OUTLYING):
         return ()
     text = (
-        f"one of {n} seeds, {values[worst]:.4g}, lies {apart[worst]:.3g} SDs from "
-        f"their mean, which {OUTLYING:.0%} of samples of normal seeds would show; see "
+        f"seed {worst + 1} of {n} in their order lies {apart[worst]:.3g} SDs from the "
+        f"mean of all, as in {100 * OUTLYING:g} % of samples of normal seeds; see "
         "whether that run failed"
     )
     return (Caution("outlying-seed", text),)
