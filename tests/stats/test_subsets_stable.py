@@ -92,6 +92,48 @@ def test_items_that_all_have_right_need_not_be_asked():
     assert found.held_out.mae.value < 0.8 * found.control.mae.value
 
 
+@pytest.fixture(scope="module")
+def odd_one():
+    """Five usual models and an odd one.
+
+    Each of 6 questions is there four times, for usual models alike; the odd one has
+    the first two right and the others wrong.
+    """
+    rng = np.random.default_rng(0)
+    usual = np.repeat(rng.integers(0, 2, (10, 6)), 4, axis=1)
+    odd = np.tile([1, 1, 0, 0], (10, 6))
+    return select_stable(
+        np.vstack([usual, odd]).astype(float),
+        models=[*"aabbccddee", *["odd"] * 10],
+        train_seeds=[0, 1] * 5 + list(range(10)),
+        steps=[0] * 20,
+        sizes=[6],
+        methods=["anchors-correct"],
+        tolerances=replace(ANYTHING, max_error=0.03),
+        rng=0,
+        **QUICK,
+    )
+
+
+def test_a_search_knows_nothing_of_the_models_that_judge_it(odd_one):
+    """Usual models alone find one of each question; with the odd one none does."""
+    assert sorted(method for method, _ in odd_one.found) == [
+        "anchors-correct",
+        *["random"] * 5,
+    ]
+
+
+def test_items_are_chosen_without_the_models_that_judge_them(odd_one):
+    """The odd one has right what the others chose, and half of all: it is 0.5 off.
+
+    Anchors of all models would have half of each, and be less off than random items.
+    """
+    lost = odd_one.held_out.mae.value - odd_one.control.mae.value
+
+    assert lost > (0.5 - 0.2) / 6
+    assert odd_one.held_out.beats_random < 0.2
+
+
 def test_what_is_told_of_held_out_models_holds_for_fresh_ones():
     """Other models that are asked the same items: their error is what was foretold."""
     rng = np.random.default_rng(8)
