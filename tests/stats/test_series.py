@@ -312,7 +312,7 @@ def test_a_seed_that_stands_out_is_told(codes):
     told = next(c for c in found.cautions if c.code == "outlying-seed")
 
     assert told in signal_to_noise(np.array(FAILED)).cautions
-    assert "one of 10 seeds, 0.21, lies 2.81 SDs" in told.text
+    assert "seed 10 of 10 in their order lies 2.81 SDs" in told.text
     for last in (FAILED[:-1], FAILED[-4:]):
         assert "outlying-seed" not in codes(last_seed_sd(np.array(last)))
 
