@@ -10,9 +10,10 @@ from typing import Any
 
 from harness.checkpoints import find_checkpoints
 from harness.errors import InputError
+from harness.stats.facets import FACETS as EVERY
 from harness.suite import PatternCheckpoints, Suite, TaskEntry, load_suite
 
-FACETS = ("item", "train_seed", "template", "fewshot_seed", "repeat")
+FACETS = tuple(facet for facet in EVERY if facet != "step")
 """What a suite has numbers of."""
 
 

@@ -83,7 +83,8 @@ def power(
         typer.Option(
             metavar="NAME=SECONDS",
             help="Instead of what was measured: load, item or answer; or what each "
-            "further level of a facet costs by itself, such as train_seed=3600.",
+            "further level of a facet costs by itself, such as train_seed=3600. More "
+            "templates are bought only where they have a price.",
         ),
     ] = None,
     write: Annotated[

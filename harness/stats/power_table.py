@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
-from harness.stats.facets import FACETS, FacetScores
+from harness.stats.facets import FACETS, LABELS, FacetScores
 from harness.stats.ledger.ledger import Ledger, variance_ledger
 from harness.stats.ledger_table import ledger_table
 from harness.stats.power.cost import (
@@ -71,6 +71,9 @@ class TaskPower:
     wanted : Design or None
         The cheapest design that reaches the target, or the best within the budget;
         none if there is no target, or no design reaches it.
+    limits : mapping of str to float
+        Most levels that it may have: items of the task and, unless wording one has a
+        price in `cost`, templates as run.
     """
 
     scores: FacetScores
@@ -84,12 +87,8 @@ class TaskPower:
     difference_now: Design
     gains: tuple[Gain, ...]
     wanted: Design | None
+    limits: Mapping[str, float]
     cautions: tuple[Caution, ...] = ()
-
-    @property
-    def limits(self) -> Mapping[str, float]:
-        """Most levels of facets that can be had."""
-        return {"item": self.scores.n_items_total}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
@@ -113,6 +112,7 @@ class TaskPower:
             "difference_now": self.difference_now.to_dict(),
             "gains": [gain.to_dict() for gain in self.gains],
             "wanted": self.wanted.to_dict() if self.wanted else None,
+            "limits": dict(self.limits),
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }
 
@@ -177,7 +177,8 @@ def power_table(
         items.
     costs : mapping of str to float
         Seconds: of ``load``, ``item``, ``answer`` instead of what was measured; of
-        facets, what a further level costs by itself.
+        facets, what a further level costs by itself. Designs with more templates are
+        searched only if these have a price, since somebody has to word them.
     power, confidence_level : float
         Of the test of a difference; `confidence_level` also of every interval.
 
@@ -188,7 +189,8 @@ def power_table(
 
     Notes
     -----
-    Cautions: ``assumed-correlation``; those of `FacetScores` and of the ledger.
+    Cautions: ``assumed-correlation``; ``templates-to-word``; ``negative-component`` of
+    a correlation beyond 1; those of `FacetScores` and of the ledger.
     """
     target = target or Target()
     costs = dict(costs or {})
@@ -264,7 +266,11 @@ def _row(
 ) -> TaskPower:
     score = noise_of_score(ledger, fixed=_there(fixed, ledger))
     asked = score if target.difference is None else difference
-    limits = {"item": float(table.n_items_total)}
+    all_items = {"item": float(table.n_items_total)}
+    limits = {**all_items}
+    if "template" not in cost.levels:
+        # Somebody has to word one, which no machine's seconds pay for.
+        limits["template"] = score.counts["template"]
     wanted = None
     if target.seconds is not None:
         wanted = best_design(
@@ -279,6 +285,14 @@ def _row(
             limits=limits,
             power=power,
         )
+
+    n_worded = score.counts["template"]
+    if wanted and (n_new := round(wanted.counts["template"] - n_worded)) > 0:
+        text = (
+            f"the design wanted has {n_new} more templates, which a person has to "
+            "word: no suite asks for them before"
+        )
+        cautions = (*cautions, Caution("templates-to-word", text))
 
     def compared(design: Design) -> Design:
         """Say of a design of scores which difference of two models it would find."""
@@ -302,9 +316,10 @@ def _row(
         difference_now=design_of(difference, cost, power=power),
         gains=tuple(
             replace(gain, design=compared(gain.design))
-            for gain in gains(asked, cost, limits, power=power)
+            for gain in gains(asked, cost, all_items, power=power)
         ),
         wanted=compared(wanted) if wanted else None,
+        limits=limits,
         cautions=cautions,
     )
 
@@ -390,6 +405,9 @@ def _cost(table: FacetScores, trials: pd.DataFrame, costs: Mapping[str, float]) 
     measured = (
         {}
         if len(given) == len(PARTS)
-        else measured_cost(trials[is_own], task=table.task)
+        else measured_cost(
+            trials[is_own],
+            of={name: getattr(table, name) for name in LABELS if name != "model"},
+        )
     )
     return Cost(**{**measured, **given}, levels=levels)

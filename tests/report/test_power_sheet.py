@@ -77,6 +77,31 @@ def test_a_target_is_told_with_its_price(rows):
     assert words.endswith("No design within what the task holds reaches what is asked.")
 
 
+def test_templates_that_a_person_has_to_word_are_told(simulated):
+    for name in ("plain", "polite"):
+        simulated.task("facts", seeds=(0, 1), steps=(0, 9), template=name)
+    tables = facet_scores(simulated.responses)
+
+    def told(target, **costs):
+        rows, refused = power_table(
+            tables, simulated.attempts, target=target, costs=costs
+        )
+        sheet = power_sheet(rows, refused, target=target, power=0.8)
+        return sheet, sheet.sentences[0]
+
+    sheet, words = told(Target(se=1e-6))
+    assert words.endswith(
+        "under these templates; `--cost template=SECONDS` allows for others."
+    )
+    assert "+2 templates" in [line[0] for line in sheet.parts[0][1]]
+
+    sheet, words = told(Target(se=1e-6), template=0)
+    assert words.endswith("No design within what the task holds reaches what is asked.")
+
+    sheet, _ = told(Target(seconds=1e9), template=0)
+    assert "30 more templates, which a person has to word" in "".join(sheet.notes)
+
+
 def test_a_budget_buys_the_best(rows):
     target = Target(seconds=1e4)
     found, refused = rows(target)

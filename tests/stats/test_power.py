@@ -151,7 +151,7 @@ def test_noncentrality_is_that_of_scipy_s_distribution():
         ("bad-target", lambda: cheapest_design(exact(), COST)),
         ("bad-target", lambda: cheapest_design(exact(), COST, se=0.0)),
         ("bad-target", lambda: cheapest_design(exact(), COST, se=0.1, difference=0.1)),
-        ("no-timings", lambda: measured_cost(TIMES, task="v")),
+        ("no-timings", lambda: measured_cost(TIMES, of={"task": "v"})),
     ],
 )
 def test_what_cannot_be_used_is_refused(code, call):
@@ -166,6 +166,7 @@ LEDGER = ledger_of(simulated(np.random.default_rng(11)))
 TIMES = pd.DataFrame(
     {
         "task": ["t", "t", "t", "u"],
+        "num_fewshot": [0, 5, 0, 0],
         "load_seconds": [4.0, 0.0, 6.0, 5.0],
         "build_seconds": [1.0, 1.0, 0.0, 7.0],
         "seconds": [10.0, 6.0, 12.0, 77.0],
@@ -483,10 +484,19 @@ def test_what_is_detectable_is_found_as_often_as_said():
 
 def test_costs_are_the_store_s_own_timings():
     """28 s in all, 10 of them in two loads, 2 in building 250 items."""
-    found = measured_cost(TIMES, task="t")
+    found = measured_cost(TIMES, of={"task": "t"})
 
     assert found == {"load": 5.0, "item": 2 / 250, "answer": pytest.approx(16 / 450)}
-    assert measured_cost(TIMES.assign(load_seconds=0.0), task="t")["load"] == 0
+    assert measured_cost(TIMES.assign(load_seconds=0.0), of={"task": "t"})["load"] == 0
+
+
+def test_costs_are_those_of_the_same_question():
+    """Prompts with examples are longer: theirs are not the costs of those without."""
+    without = measured_cost(TIMES, of={"task": "t", "num_fewshot": 0})
+    examples = measured_cost(TIMES, of={"task": "t", "num_fewshot": 5})
+
+    assert without == {"load": 5.0, "item": 1 / 150, "answer": 11 / 250}
+    assert examples == {"load": 5.0, "item": 1 / 100, "answer": 5 / 200}
 
 
 def test_only_what_is_not_stored_costs():

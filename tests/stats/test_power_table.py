@@ -42,6 +42,9 @@ def trials():
             "status": ["done", "done", "failed"],
             "model": ["a", "b", "a"],
             "task": "task",
+            "formulation": "cloze",
+            "num_fewshot": 0,
+            "generation": "",
             "load_seconds": [2.0, 4.0, 9.0],
             "build_seconds": [0.3, 0.3, 9.0],
             "seconds": [5.3, 7.3, 9.0],
@@ -76,6 +79,14 @@ def test_costs_are_of_the_model_s_own_trials(simulated, trials):
     assert (first.cost.load, second.cost.load) == (2.0, 4.0)
     assert first.cost.item == pytest.approx(0.01)
     assert first.cost.answer == pytest.approx(0.1)
+
+
+def test_costs_are_of_the_same_condition(simulated, trials):
+    other = trials.assign(num_fewshot=5, build_seconds=30.0, seconds=99.0)
+    row, _ = table(world(simulated), pd.concat([trials, other]))
+
+    assert row.cost.item == pytest.approx(0.01)
+    assert row.cost.answer == pytest.approx(0.1)
 
 
 def test_given_costs_replace_the_measured(simulated, trials):
@@ -192,6 +203,38 @@ def test_what_the_assumed_correlation_is_over_is_said(simulated, trials):
     assert "over items is" in one.cautions[-1].text
 
 
+def test_templates_are_bought_only_where_they_have_a_price(simulated, trials):
+    """A person words them: what no seconds of a machine are for."""
+    rng = np.random.default_rng(3)
+    frames = [
+        world(simulated, models=("a",), rng=rng).assign(
+            template=name, template_digest=name
+        )
+        for name in ("x", "y")
+    ]
+    responses = pd.concat(frames)
+    dear = {"load": 1e3, "item": 1e3, "answer": 1e3, "train_seed": 1e9}
+    target = Target(seconds=1e6)
+
+    def bought(**prices):
+        options = {"target": target, "fixed": ["item"], "costs": {**dear, **prices}}
+        (row,) = table(responses, trials, **options)
+        return row, [c.text for c in row.cautions if c.code == "templates-to-word"]
+
+    row, told = bought()
+    assert row.wanted is not None
+    assert (row.wanted.counts["template"], told) == (2, [])
+    assert row.limits == {"item": 200, "template": 2}
+    assert "template" in {gain.facet for gain in row.gains}
+
+    row, (text,) = bought(template=0.0)
+    assert row.wanted is not None
+    n_new = int(row.wanted.counts["template"]) - 2
+    assert n_new > 0
+    assert text.startswith(f"the design wanted has {n_new} more templates")
+    assert row.limits == {"item": 200}
+
+
 def test_a_given_correlation_is_used(simulated, trials):
     row, _ = table(world(simulated), trials, correlation=0.9)
 
@@ -279,6 +322,16 @@ def test_what_is_not_told_is_null(simulated, trials):
 
     assert rows == ()
     assert {error.code for _, error in refused} == {"too-few-replicates"}
+
+
+def test_scores_of_which_none_is_left_are_refused(simulated, trials):
+    responses = world(simulated, models=("a",))
+    (scores,) = facet_scores(responses)
+    none = scores.only(np.zeros(len(scores.scores), dtype=bool))
+    rows, refused = power_table([none], trials)
+
+    assert rows == ()
+    assert [error.code for _, error in refused] == ["missing-scores"]
 
 
 def test_items_that_models_answer_alike_have_no_correlation(simulated, trials):

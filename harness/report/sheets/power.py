@@ -168,7 +168,8 @@ def _remark(target: Target, power: float) -> str:
     return (
         f"SE: predicted standard error of {of}, for other levels of what varies; "
         f"finds: smallest true difference of two models that a test tells from 0 in "
-        f"{percent(power)} % of cases; cost: of one worker, beyond what is stored{whose}"
+        f"{percent(power)} % of cases; cost: of one worker, beyond what is stored"
+        f"{whose}"
     )
 
 
@@ -259,7 +260,10 @@ def _reached(row: TaskPower, target: Target) -> str:
     if target.se is None and target.difference is None and target.seconds is None:
         return ""
     if row.wanted is None:
-        return " No design within what the task holds reaches what is asked."
+        more = ""
+        if "template" in _asked(row, target).facets and "template" in row.limits:
+            more = " under these templates; `--cost template=SECONDS` allows for others"
+        return f" No design within what the task holds reaches what is asked{more}."
     wanted = row.wanted
     levels = [
         count(math.ceil(wanted.counts[facet]), NOUNS[facet])

@@ -83,16 +83,19 @@ class Cost:
         return seconds
 
 
-def measured_cost(trials: pd.DataFrame, *, task: str) -> dict[str, float]:
+def measured_cost(
+    trials: pd.DataFrame, *, of: Mapping[str, object]
+) -> dict[str, float]:
     """Return the seconds of `Cost` by the timings of trials that were done.
 
     Parameters
     ----------
     trials : DataFrame
-        Of one model. Columns ``task``, ``load_seconds``, ``build_seconds``,
-        ``seconds``, ``n_items`` and ``repeats`` of `harness.frames.TRIALS`.
-    task : str
-        Whose items and answers are meant; a checkpoint is loaded for all tasks alike.
+        Of one model. Columns ``load_seconds``, ``build_seconds``, ``seconds``,
+        ``n_items`` and ``repeats`` of `harness.frames.TRIALS`, and those of `of`.
+    of : mapping of str to object
+        Columns, such as ``task`` and ``num_fewshot``, and their values in trials whose
+        items and answers are meant; a checkpoint is loaded for all of them alike.
 
     Returns
     -------
@@ -104,12 +107,13 @@ def measured_cost(trials: pd.DataFrame, *, task: str) -> dict[str, float]:
     DesignError
         ``no-timings``.
     """
-    own = trials[trials["task"] == task]
+    own = trials[np.all([trials[name] == value for name, value in of.items()], axis=0)]
     items = float(own["n_items"].sum())
     answers = float((own["n_items"] * own["repeats"]).sum())
     if not answers:
         raise DesignError(
-            f"no trial of {task} was timed; give --cost load=, item= and answer=",
+            f"no trial of {', '.join(f'{k} {v}' for k, v in of.items() if v != '')} "
+            "was timed; give --cost load=, item= and answer=",
             code="no-timings",
         )
     loads = trials["load_seconds"][trials["load_seconds"] > 0]
