@@ -201,7 +201,7 @@ def test_what_is_no_question_is_refused(evalvar, store, options, code):
 def rows(store):
     """Return the rows of the three tables."""
     found = facet_scores(Store(store).responses())
-    return template_table(found)[0], prompt_table(found)[0], order_table(found)
+    return template_table(found)[0], prompt_table(found)[0], order_table(found)[0]
 
 
 def test_each_sheet_has_its_numbers_in_full(rows):

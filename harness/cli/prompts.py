@@ -89,7 +89,8 @@ def prompts(
     variances, unsplit = prompt_table(
         tables, mode=mode.value, confidence_level=confidence
     )
-    orders = order_table(tables, confidence_level=confidence)
+    orders, unordered = order_table(tables, confidence_level=confidence)
+    refused = (*refused, *unordered)
     if json_ or format_ is TableFormat.json:
         document = {
             "templates": [row.to_dict() for row in rows],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,8 @@ class FacetScores:
         names of templates, numbers of repeats.
     item_indexes : tuple of int
         Each item's place in the task.
+    template_digests : tuple of (str or None, str or None)
+        Of each template: digests of the task as worded by it, and of the template.
     n_items_total : int
         Items that the task holds.
     chance : float
@@ -103,6 +105,7 @@ class FacetScores:
     codes: Codes
     levels: Mapping[str, tuple[Any, ...]]
     item_indexes: tuple[int, ...]
+    template_digests: tuple[tuple[str | None, str | None], ...]
     n_items_total: int
     chance: float
     cautions: tuple[Caution, ...] = ()
@@ -116,6 +119,11 @@ class FacetScores:
     def is_partial(self) -> bool:
         """Whether fewer items than the task holds were put to the model."""
         return len(self.levels["item"]) < self.n_items_total
+
+    @property
+    def items(self) -> tuple[tuple[int, str], ...]:
+        """Each item's place and id: a question may stand in two places."""
+        return tuple(zip(self.item_indexes, self.levels["item"], strict=True))
 
     def of(self, facet: str) -> Codes:
         """Return the codes of one facet, shape (n,)."""
@@ -150,17 +158,21 @@ class FacetScores:
     def only(self, rows: npt.NDArray[np.bool_]) -> FacetScores:
         """Return some of the scores; levels that none of them has are left out."""
         codes = self.codes[rows]
-        levels, items = {}, np.zeros(0, dtype=np.intp)
+        kept = {}
         for column, name in enumerate(FACETS):
-            kept, codes[:, column] = np.unique(codes[:, column], return_inverse=True)
-            levels[name] = tuple(self.levels[name][level] for level in kept)
-            items = kept if name == "item" else items
+            kept[name], codes[:, column] = np.unique(
+                codes[:, column], return_inverse=True
+            )
         return replace(
             self,
             scores=self.scores[rows],
             codes=codes,
-            levels=levels,
-            item_indexes=tuple(self.item_indexes[item] for item in items),
+            levels={
+                name: tuple(self.levels[name][level] for level in kept[name])
+                for name in FACETS
+            },
+            item_indexes=tuple(self.item_indexes[i] for i in kept["item"]),
+            template_digests=tuple(self.template_digests[t] for t in kept["template"]),
         )
 
 
@@ -216,6 +228,59 @@ def facet_scores(
     )
 
 
+def shared_templates(
+    tables: Sequence[FacetScores],
+) -> tuple[tuple[str, ...], tuple[Caution, ...]]:
+    """Return the names of templates that put the same words to all models.
+
+    A name that stands for other words in some table, by the digest of the task as
+    worded, is another template there. A template's own digest may differ, since a chat
+    template that some models lack is part of it; so is a system prompt, and which of
+    them it is cannot be told.
+
+    Parameters
+    ----------
+    tables : sequence of FacetScores
+        Of several models at one task; at least one.
+
+    Notes
+    -----
+    Cautions: ``other-wording``, of names that are left out; ``settings-differ``, of
+    templates that are not the same though the task's words are.
+    """
+    digests = [
+        dict(zip(table.levels["template"], table.template_digests, strict=True))
+        for table in tables
+    ]
+    of_all = [name for name in digests[0] if all(name in known for known in digests)]
+    reworded, wrapped = (
+        [name for name in of_all if len({known[name][k] for known in digests}) > 1]
+        for k in range(len(OF_TEMPLATE))
+    )
+    shared = tuple(name for name in of_all if name not in reworded)
+    wrapped = [name for name in shared if name in wrapped]
+    cautions = []
+    if reworded:
+        text = (
+            "templates that put other words to some models by the same name are left "
+            f"out, {_some(reworded, of_all)}; give each wording a name of its own"
+        )
+        cautions.append(Caution("other-wording", text))
+    if wrapped:
+        text = (
+            "templates were put to some models within a chat template that others "
+            f"lack, or with another system prompt, {_some(wrapped, of_all)}; models "
+            "may differ for that reason alone"
+        )
+        cautions.append(Caution("settings-differ", text))
+    return shared, tuple(cautions)
+
+
+def _some(templates: Sequence[str], of_all: Sequence[str]) -> str:
+    first = ", ".join(templates[:3]) + (", …" if len(templates) > 3 else "")
+    return f"{len(templates)} of {len(of_all)} ({first})"
+
+
 def _settings(key: dict[str, Any], keys: Iterable[dict[str, Any]]) -> str:
     """Return in words how `key` differs from others of its model and condition."""
     others = [k for k in keys if all(k[n] == key[n] for n in SHARED if n in LABELS)]
@@ -246,8 +311,8 @@ def _table(
     if n_unscored := int(np.isnan(scores).sum()):
         text = f"{n_unscored} of {len(scores)} answers could not be scored"
         cautions += (Caution("unscored-responses", text),)
-    coded = [_levels(current, facet) for facet in FACETS]
-    codes = np.column_stack([codes for codes, _ in coded])
+    coded = {facet: _levels(current, facet) for facet in FACETS}
+    codes = np.column_stack([codes for codes, _ in coded.values()])
     once = _once(codes, current["finished_at"].to_numpy(dtype="datetime64[us]"))
     if n_again := int((~once).sum()):
         text = (
@@ -255,7 +320,8 @@ def _table(
             "each the first counts"
         )
         cautions += (Caution("answered-twice", text),)
-    items = coded[0][1]
+    levels = {facet: levels for facet, (_, levels) in coded.items()}
+    items, templates = levels["item"], levels["template"]
     n_items_total = int(current["n_items_total"].max())
     table = FacetScores(
         **{label: key[label] for label in LABELS},
@@ -263,9 +329,13 @@ def _table(
         metric=name,
         scores=scores,
         codes=codes,
-        levels=dict(zip(FACETS, (levels for _, levels in coded), strict=True))
-        | {"item": tuple(item_id for _, item_id in items)},
+        levels=levels
+        | {
+            "item": tuple(item_id for _, item_id in items),
+            "template": _names(templates),
+        },
         item_indexes=tuple(index for index, _ in items),
+        template_digests=tuple((task, own) for _, task, own in templates),
         n_items_total=n_items_total,
         chance=mean_or_nan(
             chance_scores(
@@ -312,13 +382,15 @@ def _levels(part: pd.DataFrame, facet: str) -> tuple[Codes, tuple[Any, ...]]:
     codes: Codes = np.asarray(groups.ngroup(), dtype=np.intp)
     rows = groups.size().index.to_frame().itertuples(index=False, name=None)
     keys = [tuple(map(plain, row)) for row in rows]
-    if facet != "template":
-        return codes, tuple(key[0] if len(key) == 1 else key for key in keys)
-    names = [name for name, *_ in keys]
-    # The same name for another wording is another template.
-    return codes, tuple(
+    return codes, tuple(key[0] if len(key) == 1 else key for key in keys)
+
+
+def _names(templates: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
+    """Return names that are unique: of another wording it is another template."""
+    names = [name for name, *_ in templates]
+    return tuple(
         name
         if names.count(name) == 1
         else f"{name} ({', '.join(str(digest)[:8] for digest in digests)})"
-        for name, *digests in keys
+        for name, *digests in templates
     )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
-from harness.stats.facets import FacetScores
+from harness.stats.facets import FacetScores, shared_templates
 from harness.stats.intervals import check_level
 from harness.stats.prompt_table import template_rewards
 from harness.stats.templates.order import TemplateOrder, template_order
@@ -163,7 +163,7 @@ def template_table(
 
 def order_table(
     tables: Iterable[FacetScores], *, confidence_level: float = 0.95
-) -> tuple[TaskOrder, ...]:
+) -> tuple[tuple[TaskOrder, ...], Refused]:
     """Return how far the order of models depends on the template, for each task.
 
     A model stands with the mean over its training seeds at its last step, on the items
@@ -172,26 +172,33 @@ def order_table(
 
     Notes
     -----
-    Cautions: ``items-not-shared``; those of `template_order`.
+    Refused, with the scores of the first model: ``items-differ``, where templates have
+    names in common and fewer than 2 of them the same words.
+
+    Cautions: ``items-not-shared``; those of `template_order` and of `shared_templates`.
     """
     check_level(confidence_level)
     groups: dict[tuple[Any, ...], list[FacetScores]] = {}
     for table in tables:
         key = (*(v for k, v in _names(table).items() if k != "model"), table.metric)
         groups.setdefault(key, []).append(table)
-    rows = []
+    rows, refused = [], []
     for group in groups.values():
-        shared = [
-            tuple(
-                level
-                for level in group[0].levels[name]
-                if all(level in table.levels[name] for table in group)
-            )
-            for name in ("template", "item")
-        ]
-        if len(group) < 2 or min(map(len, shared)) < 2:
+        templates, told = shared_templates(group)
+        of_all = set.intersection(*({*table.items} for table in group))
+        items = tuple(item for item in group[0].items if item in of_all)
+        if len(group) < 2 or len(items) < 2:
             continue
-        templates, items = shared
+        if len(templates) < 2:
+            refused += [
+                (
+                    group[0],
+                    DesignError(f"no order of models: {c.text}", code="items-differ"),
+                )
+                for c in told
+                if c.code == "other-wording"
+            ]
+            continue
         cells = np.stack([_last_scores(table, templates, items) for table in group])
         is_there = ~np.isnan(cells).any((0, 1))
         if is_there.sum() < 2:
@@ -202,11 +209,12 @@ def order_table(
             confidence_level=confidence_level,
         )
         n_most = max(len(table.levels["item"]) for table in group)
-        cautions = (*found.cautions, *_apart(int(is_there.sum()), n_most))
+        apart = _apart(int(is_there.sum()), n_most)
+        cautions = (*found.cautions, *apart, *told)
         rows.append(
             TaskOrder(who=group[0], order=found, templates=templates, cautions=cautions)
         )
-    return tuple(rows)
+    return tuple(rows), tuple(refused)
 
 
 def _names(who: FacetScores) -> dict[str, Any]:
@@ -285,12 +293,13 @@ def _task_templates(
 
 
 def _last_scores(
-    table: FacetScores, templates: tuple[str, ...], items: tuple[str, ...]
+    table: FacetScores, templates: tuple[str, ...], items: tuple[tuple[int, str], ...]
 ) -> Floats:
     """Return (templates, items) of the last step, averaged over seeds and repeats."""
     scores = table.tensor("step", "template", "item")[-1]
+    place = {item: column for column, item in enumerate(table.items)}
     rows = [table.levels["template"].index(name) for name in templates]
-    columns = [table.levels["item"].index(name) for name in items]
+    columns = [place[item] for item in items]
     scores = scores[np.ix_(rows, columns)]
     count = (~np.isnan(scores)).sum(-1)
     total = np.nansum(scores, axis=-1)

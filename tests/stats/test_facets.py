@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.stats.facets import FACETS, facet_scores
+from harness.stats.facets import FACETS, facet_scores, shared_templates
 from harness.stats.tables import score_tables
 
 
@@ -168,3 +168,33 @@ def test_tasks_without_a_continuous_metric_are_left_out(joined):
     row = {"item_id": "i", "output_type": "loglikelihood_rolling"}
 
     assert facet_scores(joined([row]), kind="continuous") == ()
+
+
+def test_templates_carry_their_digests(prompted):
+    frame, _ = prompted
+    (table,) = facet_scores(frame)
+
+    assert table.template_digests == (("t0", "d0"), ("t1", "d1"))
+    second = table.only(table.of("template") == 1)
+    assert second.levels["template"] == ("template 1",)
+    assert second.template_digests == (("t1", "d1"),)
+    assert second.items == ((0, "i0"), (1, "i1"), (2, "i2"))
+
+
+def test_templates_are_shared_by_name_and_words(prompted):
+    frame, _ = prompted
+    other = frame.assign(model="other", weights_digest="v")
+    other["template_digest"] = other["template_digest"].replace({"d0": "chat"})
+    both = facet_scores(pd.concat([frame, other]))
+    names, (caution,) = shared_templates(both)
+    assert names == ("template 0", "template 1")
+    assert caution.code == "settings-differ"
+    assert "1 of 2 (template 0)" in caution.text
+
+    other["task_digest"] = other["task_digest"].replace({"t0": "reworded"})
+    names, (caution,) = shared_templates(facet_scores(pd.concat([frame, other])))
+    assert names == ("template 1",)
+    assert caution.code == "other-wording"
+
+    other["template"] = "x" + other["template"]
+    assert shared_templates(facet_scores(pd.concat([frame, other]))) == ((), ())

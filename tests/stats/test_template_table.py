@@ -139,10 +139,11 @@ def test_models_are_ordered_by_their_last_checkpoints(asked):
         ("a", 2, 20): table_of(10),
         ("b", 1, 20): table_of(11),
     }
-    (row,) = order_table(facet_scores(asked(answers)))
+    (row,), refused = order_table(facet_scores(asked(answers)))
 
     a = (answers["a", 1, 20] + answers["a", 2, 20]) / 2
     known = template_order(np.stack([a, answers["b", 1, 20]]))
+    assert refused == ()
     assert row.order.names == ("a", "b")
     assert row.order.difference == pytest.approx(known.difference, nan_ok=True)
     assert row.order.reversal == known.reversal
@@ -154,7 +155,7 @@ def test_models_are_ordered_on_what_they_share(asked):
     frame = asked({("a", 1, 20): table_of(12), ("b", 1, 20): table_of(13)})
     is_b = frame["model"] == "b"
     gone = is_b & ((frame["item_index"] < 3) | (frame["template"] == "t00"))
-    (row,) = order_table(facet_scores(frame[~gone]))
+    (row,), _ = order_table(facet_scores(frame[~gone]))
     assert row.templates == ("t01", "t02", "t03")
     assert row.order.n_items == 27
     assert row.cautions[-1].code == "items-not-shared"
@@ -165,4 +166,64 @@ def test_models_are_ordered_on_what_they_share(asked):
         is_b & (frame["item_index"] > 0),
         (frame["template"] == "t00") & (frame["item_index"] > 0) & ~is_b,
     ):
-        assert order_table(facet_scores(frame[~gone])) == ()
+        assert order_table(facet_scores(frame[~gone])) == ((), ())
+
+
+def test_a_question_asked_in_two_places_is_two_items(asked):
+    a, b = table_of(14), table_of(15)
+    frame = asked({("a", 1, 20): a, ("b", 1, 20): b})
+    twice = frame.assign(item_id=frame["item_id"].replace({"i1": "i0"}))
+    (row,), _ = order_table(facet_scores(twice))
+
+    assert row.order.difference == pytest.approx(
+        template_order(np.stack([a, b])).difference, nan_ok=True
+    )
+    assert row.order.n_items == 30
+
+
+def test_templates_of_one_name_in_other_words_are_not_shared(asked):
+    a, b = table_of(16), table_of(17)
+    frame = asked({("a", 1, 20): a, ("b", 1, 20): b})
+    is_b = frame["model"] == "b"
+    reworded = is_b & (frame["template"] == "t00")
+    frame.loc[reworded, ["task_digest", "template_digest"]] = ["t2", "d9"]
+    (row,), refused = order_table(facet_scores(frame))
+
+    assert refused == ()
+    assert row.templates == ("t01", "t02", "t03")
+    assert row.order.difference == pytest.approx(
+        template_order(np.stack([a, b])[:, 1:]).difference, nan_ok=True
+    )
+    caution = row.cautions[-1]
+    assert caution.code == "other-wording"
+    assert "1 of 4 (t00)" in caution.text
+
+
+def test_an_order_over_other_wordings_is_refused(asked):
+    frame = asked({("a", 1, 20): table_of(16), ("b", 1, 20): table_of(17)})
+    is_b = frame["model"] == "b"
+    frame.loc[is_b, "task_digest"] = "t2"
+    frame.loc[is_b, "template_digest"] += "x"
+    rotated = {f"t{t:02}": f"t{(t + 1) % 4:02}" for t in range(4)}
+    frame.loc[is_b, "template"] = frame.loc[is_b, "template"].replace(rotated)
+    rows, ((who, error),) = order_table(facet_scores(frame))
+
+    assert rows == ()
+    assert who.model == "a"
+    assert error.code == "items-differ"
+    assert "t00" in str(error)
+
+
+def test_a_chat_template_of_one_model_is_told(asked):
+    frame = asked({("a", 1, 20): table_of(16), ("b", 1, 20): table_of(17)})
+    (plain,), _ = order_table(facet_scores(frame))
+    frame.loc[frame["model"] == "b", "template_digest"] += " chat"
+    (row,), _ = order_table(facet_scores(frame))
+
+    assert row.order.reversal == plain.order.reversal
+    assert row.templates == plain.templates
+    assert [c.code for c in row.cautions] == [
+        *(c.code for c in plain.cautions),
+        "settings-differ",
+    ]
+    assert "4 of 4 (t00, t01, t02, …)" in row.cautions[-1].text
