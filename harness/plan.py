@@ -335,6 +335,13 @@ def _items(
             f"{len(beyond)} of those asked for lie beyond, first {beyond[:3]}",
             code="too-many-items",
         )
+    if of_task is not None and of_task.n_items_total != info.n_items:
+        raise SuiteError(
+            f"task {entry.task} has {info.n_items} items, and had "
+            f"{of_task.n_items_total} where some were chosen; choose them anew from "
+            "answers to this task",
+            code="other-items",
+        )
     if known is not None:
         ids = backend.item_ids(request)
         if items_digest([ids[i] for i in items]) != known:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 SCHEMA: Literal["evalvar.selection/1"] = "evalvar.selection/1"
 
+SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
 LIST = re.compile(r"\[\n[^\[\]{}]*\n *\]")
 """A list that holds neither lists nor objects, as JSON."""
 
@@ -196,7 +198,9 @@ def read_selection(path: Path) -> Selection:
         says; names the first place that is wrong).
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text, object_pairs_hook=_once_each)
+        plain = json.dumps(document, allow_nan=False)
     except FileNotFoundError:
         raise InputError(
             f"{path}: there is no such file; `evalvar select stable` writes one",
@@ -206,7 +210,7 @@ def read_selection(path: Path) -> Selection:
         raise InputError(
             f"{path}: cannot be read: {error.strerror}", code="selection-missing"
         ) from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, too
         raise InputError(
             f"{path}: not JSON: {error}; give the file that `evalvar select` wrote, "
             "not its export to ids or to a suite",
@@ -219,7 +223,7 @@ def read_selection(path: Path) -> Selection:
             code="selection-invalid",
         )
     try:
-        return Selection.model_validate(document)
+        return Selection.model_validate_json(plain, strict=True)
     except ValidationError as error:
         first, *others = error.errors()
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -229,6 +233,20 @@ def read_selection(path: Path) -> Selection:
             f"{path}: {where}: {says[:1].lower()}{says[1:]}{more}",
             code="selection-invalid",
         ) from None
+
+
+def _once_each(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its keys and values, as JSON has it; no key is there twice."""
+    names = [name for name, _ in pairs]
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise ValueError(f"key {twice[0]!r} is there twice")
+    return dict(pairs)
+
+
+def selection_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a file of chosen items."""
+    head = {"$schema": SCHEMA_DRAFT, "title": "evalvar selection"}
+    return {**head, **Selection.model_json_schema(), **head}
 
 
 def refuse_unused(selection: Selection, tasks: Sequence[str]) -> None:

@@ -152,7 +152,8 @@ def commands(group=None, path=()):
 def test_all_commands_are_met():
     assert {" ".join(path) for path in commands()} >= {
         "plan", "run", "quickstart", "status", "variance", "report", "doctor",
-        "zoo build", "schema suite", "store info", "store verify", "store compact",
+        "zoo build", "schema suite", "schema selection", "store info", "store verify",
+        "store compact",
     }  # fmt: skip
 
 
@@ -230,6 +231,14 @@ def test_json_is_one_document(evalvar, tmp_path, command, schema):
 
     assert (status, err) == (0, "")
     assert only_json(out)["schema"] == schema
+
+
+@pytest.mark.parametrize("name", ["suite", "selection"])
+def test_a_schema_names_what_it_is_of(evalvar, name):
+    status, out, err = evalvar("schema", name)
+
+    assert (status, err) == (0, "")
+    assert only_json(out)["title"] == f"evalvar {name}"
 
 
 def test_doctor_as_json(evalvar):
@@ -415,6 +424,13 @@ def test_plan_run_and_run_again(evalvar, world, without_models):
     assert (again["store"], again["n_done"]) == ("results/toy", 0)
     assert len(without_models.used) == 1
     assert "8 stored, 0 remain, 0 requests" in evalvar("plan", world)[1]
+
+
+def test_after_several_templates_prompts_are_next(evalvar, world, without_models):
+    world.write_text(f"{SUITE}templates: [{{name: a}}, {{name: b, system_prompt: x}}]")
+    out = evalvar("run", world)[1]
+
+    assert out.endswith("store: results/toy\nnext: evalvar prompts results/toy\n")
 
 
 def test_chosen_items_are_asked_alone_and_the_others_later(

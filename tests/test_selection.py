@@ -1,9 +1,11 @@
 """Chosen items: a file that is what it says, its exports, and plans that apply it."""
 
 import json
+import math
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 from toy import make_files, make_tasks
 
@@ -16,6 +18,7 @@ from harness.selection import (
     TaskSelection,
     items_digest,
     read_selection,
+    selection_schema,
 )
 from harness.suite import Suite, load_suite
 
@@ -122,6 +125,15 @@ def test_a_selection_is_read_as_it_was_written(tmp_path):
         (lambda d: d["tasks"][0].update(items=[3, 5, 40]), "places 0 to 39"),
         (lambda d: d["tasks"][0].update(items=[3, 5]), "there are 2 items and 3"),
         (lambda d: d["tasks"][0].update(items="all"), "(and "),
+        (lambda d: d["tasks"][0].update(items=["3", 5, 30]), "valid integer"),
+        (lambda d: d["tasks"][0].update(items=[3.0, 5, 30]), "valid integer"),
+        (lambda d: d["tasks"][0].update(items=[True, 5, 30]), "valid integer"),
+        (lambda d: d.update(entropy="0"), "entropy: input should be a valid integer"),
+        (lambda d: d["tasks"][0].update(fidelity={"mae": math.nan}), "not JSON"),
+        ('{"schema": "evalvar.selection/1", "entropy": 1e999}', "not JSON"),
+        ('{"schema": "a", "schema": "b"}', "not JSON: key 'schema' is there twice"),
+        ('{"entropy": ' + "1" * 5000 + "}", "not JSON"),
+        ("[" * 100_000, "not JSON"),
     ],
 )
 def test_what_is_no_selection_is_refused(tmp_path, change, says):
@@ -251,6 +263,24 @@ def test_places_beyond_the_task_are_refused(plan):
         plan(items=selection(), backend=FakeBackend(n_items=20))
 
     assert caught.value.code == "too-many-items"
+
+
+def test_a_task_of_another_length_is_refused(plan):
+    with pytest.raises(SuiteError) as caught:
+        plan(items=selection(), backend=FakeBackend(n_items=41))
+
+    assert caught.value.code == "other-items"
+    assert "has 41 items, and had 40" in str(caught.value)
+
+
+def test_the_schema_takes_what_is_written():
+    check = jsonschema.Draft202012Validator(selection_schema())
+    check.check_schema(selection_schema())
+    document = selection(chosen(), chosen("u", (0, 39))).to_dict()
+
+    check.validate(document)
+    assert not check.is_valid({**document, "schema": "evalvar.selection/2"})
+    assert not check.is_valid({**document, "tasks": []})
 
 
 def test_other_wording_is_told(plan):

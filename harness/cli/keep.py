@@ -58,6 +58,14 @@ def suite() -> None:
     print(json.dumps(suite_schema(), indent=2))
 
 
+@schema_app.command(epilog="Example: evalvar schema selection > selection.schema.json")
+def selection() -> None:
+    """Print the JSON Schema of files of chosen items, which select writes."""
+    from harness.selection import selection_schema
+
+    print(json.dumps(selection_schema(), indent=2))
+
+
 @app.command(rich_help_panel=KEEP, epilog="Example: evalvar doctor")
 def doctor(json_: Json = False) -> None:
     """Check this machine: versions, cores, GPUs, browser, and what is missing."""
