@@ -254,7 +254,7 @@ def _trial_row(
         "trial_id": trial.trial_id,
         "status": "failed" if answers is None else "done",
         "error_code": outcome.error_code,
-        "error": outcome.error,
+        "error": None if outcome.error is None else _unicode(outcome.error),
         "model": checkpoint.model,
         "train_seed": checkpoint.train_seed,
         "step": checkpoint.step,
@@ -288,7 +288,10 @@ def _trial_row(
         "entropy": str(plan.suite.entropy),
         "device": outcome.provenance.get("device"),
         "host": outcome.host,
-        "versions": outcome.provenance.get("versions", {}),
+        "versions": {
+            name: _unicode(said)
+            for name, said in outcome.provenance.get("versions", {}).items()
+        },
         "location": checkpoint.source,
         "revision": checkpoint.revision,
         "tries": tries,
@@ -299,3 +302,8 @@ def _trial_row(
         "forward_seconds": answers.forward_seconds if answers else None,
         "seconds": outcome.seconds,
     }
+
+
+def _unicode(words: str) -> str:
+    """Return foreign words with halves of surrogate pairs marked: no store takes them."""
+    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

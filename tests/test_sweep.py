@@ -1,5 +1,6 @@
 """A plan is carried out: what is committed, told and left for the next time."""
 
+import dataclasses
 import time
 
 import pytest
@@ -203,6 +204,25 @@ def test_a_failed_trial_says_what_it_ran_on(tmp_path):
 
     assert {row["device"] for row in rows} == {"none"}
     assert {row["n_truncated"] for row in rows} == {None}
+
+
+def test_words_that_are_no_unicode_cost_nobody_their_answers(tmp_path):
+    """A server names itself, and a file's name may be any bytes."""
+
+    def execute(trials):
+        for number, trial in enumerate(trials):
+            came = outcome(trial, error="no \ud800" if number == 0 else None)
+            said = {"versions": {"system_fingerprint": "\ud800 1 \U0001f600"}}
+            yield trial, dataclasses.replace(came, provenance=said), 1
+
+    result = run_fake(tmp_path / "s", execute=execute)
+    rows = Store(tmp_path / "s").attempts().to_pylist()
+
+    assert (result.n_done, result.n_failed) == (7, 1)
+    assert {dict(row["versions"])["system_fingerprint"] for row in rows} == {
+        "\ufffd 1 \U0001f600"
+    }
+    assert {row["error"] for row in rows} == {None, "no \ufffd"}
 
 
 def test_speed_is_that_of_the_trials_done(tmp_path):
