@@ -305,5 +305,5 @@ def _trial_row(
 
 
 def _unicode(words: str) -> str:
-    """Return foreign words with halves of surrogate pairs marked: no store takes them."""
+    """Return foreign words with halves of surrogate pairs marked, for the store."""
     return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
