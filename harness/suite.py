@@ -56,6 +56,9 @@ Step = Annotated[int, Field(ge=0, le=INT64_MAX)]
 MOST_VALUES = 200_000
 """In one suite, aliases written out."""
 
+SECRETIVE = {"api", "key_env"}
+"""Keys that a password is put into by mistake, so that no message shows it."""
+
 SCHEMA_DRAFT = "http://json-schema.org/draft-07/schema#"
 """The newest draft that the YAML language server documents support for."""
 
@@ -136,14 +139,17 @@ def _bare_address(address: str) -> str:
     try:
         parts = urlsplit(address)
         is_one = (
-            parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+            parts.scheme in {"http", "https"}
+            and parts.hostname
+            and parts.port != 0
+            and address.isprintable()  # urlsplit drops line breaks
+            and " " not in address
         )
     except ValueError:  # no port is a word, and none above 65535
         is_one = False
     if not is_one:
         raise ValueError("an api is an address such as http://127.0.0.1:8000/v1")
-    parts = urlsplit(address)
-    if parts.username is not None or parts.query or parts.fragment:
+    if parts.username is not None or "?" in address or "#" in address:
         raise ValueError(
             "an api's address is stored with its answers, so nothing secret may be in "
             "it; name the environment variable that holds the key with key_env:"
@@ -563,7 +569,8 @@ def _complaint(path: Path, data: Any, error: ValidationError) -> str:
         says = f"{name}: {problem['msg']}{_misspelt_kind(given)}"
     else:
         message = problem["msg"].removeprefix("Value error, ")
-        says = f"{name}: {message[:1].lower()}{message[1:]}{_shown(given)}"
+        shown = "" if keys and keys[-1] in SECRETIVE else _shown(given)
+        says = f"{name}: {message[:1].lower()}{message[1:]}{shown}"
     tail = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{path}:{_line_of(data, keys)}: {says}{tail}"
 

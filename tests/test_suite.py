@@ -419,17 +419,32 @@ def test_a_wrong_task_is_shown_with_its_line(complaint, entry, says):
         ("http://", "an api is an address such as http"),
         ("http://a:0/v1", "an api is an address such as http"),
         ("http://a:99999/v1", "an api is an address such as http"),
+        ("http://a/v1\\r\\nX: y", "an api is an address such as http"),
+        ("http://a/v1\\nx", "an api is an address such as http"),
+        ("http://a a/v1", "an api is an address such as http"),
+        (" http://a/v1", "an api is an address such as http"),
+        ("http://me:word@a:x/v1", "an api is an address such as http"),
+        ("http://a/v1?", "an api's address is stored with its answers"),
+        ("http://a/v1#", "an api's address is stored with its answers"),
         ("https://me:word@a/v1", "an api's address is stored with its answers"),
         ("https://a/v1?key=word", "an api's address is stored with its answers"),
         ("https://a/v1#word", "an api's address is stored with its answers"),
     ],
 )
 def test_an_address_is_one_and_keeps_no_secret(complaint, address, says):
-    entry = f"  - {{api: '{address}', model: m}}"
+    entry = f'  - {{api: "{address}", model: m}}'
+    told = complaint(with_entry("checkpoints", entry))
 
-    assert complaint(with_entry("checkpoints", entry)).startswith(
-        f"4: checkpoints.0.api: {says}"
-    )
+    assert told.startswith(f"4: checkpoints.0.api: {says}")
+    assert "word" not in told
+
+
+def test_a_key_in_place_of_its_variable_is_not_shown(complaint):
+    entry = "  - {api: 'http://a/v1', model: m, key_env: sk-word}"
+    told = complaint(with_entry("checkpoints", entry))
+
+    assert told.startswith("4: checkpoints.0.key_env: string should match pattern")
+    assert "word" not in told
 
 
 def test_chat_has_no_use_for_a_tokenizer(complaint):
