@@ -92,10 +92,9 @@ class TaskPower:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
-        who = ("model", "task", "formulation", "num_fewshot", "generation", "settings")
         rho = self.correlation
         return {
-            **{name: getattr(self.scores, name) for name in who},
+            **{name: getattr(self.scores, name) for name in (*LABELS, "settings")},
             "metric": self.scores.metric,
             "mean": self.ledger.mean,
             "n_items_total": self.scores.n_items_total,
@@ -115,6 +114,42 @@ class TaskPower:
             "limits": dict(self.limits),
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy row for each design.
+
+        Columns: ``model``, ``task`` and what else tells the scores from others,
+        ``metric``, ``is_partial``; ``of`` (score or difference); ``design``: ``as
+        run``, one such as ``+2 train_seed``, ``wanted``; the levels of each facet,
+        ``se``, ``low``, ``high``, ``detectable``, ``narrower_by`` than as run, and
+        ``seconds``.
+        """
+        import pandas as pd
+
+        designs = [
+            ("as run", self.now),
+            ("as run", self.difference_now),
+            *((f"+{gain.n_added} {gain.facet}", gain.design) for gain in self.gains),
+            *([("wanted", self.wanted)] if self.wanted else []),
+        ]
+        now = {one.se.quantity: one for one in (self.now, self.difference_now)}
+        return pd.DataFrame(
+            {
+                **{name: getattr(self.scores, name) for name in (*LABELS, "settings")},
+                "metric": self.scores.metric,
+                "is_partial": self.scores.is_partial,
+                "of": design.se.quantity.removeprefix("se of "),
+                "design": name,
+                **{facet: design.counts.get(facet, math.nan) for facet in FACETS},
+                "se": design.se.value,
+                "low": design.se.interval.low,
+                "high": design.se.interval.high,
+                "detectable": design.detectable.value,
+                "narrower_by": 1 - design.se.value / now[design.se.quantity].se.value,
+                "seconds": design.seconds,
+            }
+            for name, design in designs
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

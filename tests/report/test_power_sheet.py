@@ -51,9 +51,9 @@ def test_csv_has_a_row_for_each_design(rows):
     found, _ = rows()
     frame = power_frame(found, Target())
 
-    assert frame["design"].tolist() == ["as run", "+2 training seeds"] * 2
+    assert frame["design"].tolist() == ["as run", "+2 train_seed"] * 2
     assert frame["se"].iloc[0] == found[0].now.se.value
-    assert frame["narrower_by"].iloc[1] == found[0].gains[0].narrower_by
+    assert frame["narrower_by"].iloc[1] == pytest.approx(found[0].gains[0].narrower_by)
     assert pd.isna(frame["repeat"]).all()
 
 

@@ -192,6 +192,16 @@ def test_a_prediction_is_the_ledger_s():
     assert noise.se().n == 2
 
 
+def test_sources_are_a_table():
+    noise = noise_of_difference(LEDGER, correlation=0.5)
+    frame = noise.to_frame()
+
+    assert len(frame) == len(noise.sources)
+    assert frame["contribution"].sum() == pytest.approx(noise.variance())
+    assert set(frame["of"]) == {"difference"}
+    assert "item train_seed" in set(frame["facets"])
+
+
 def test_a_prediction_of_an_uneven_design_is_the_ledger_s():
     rng = np.random.default_rng(5)
     scores = simulated(rng)[..., 0]

@@ -316,6 +316,19 @@ def test_a_row_is_json(simulated, trials):
     assert document["wanted"]["seconds"] > 0
 
 
+def test_a_row_is_a_table_of_designs(simulated, trials):
+    row, _ = table(world(simulated), trials, target=Target(se=0.07))
+    frame = row.to_frame()
+
+    assert frame["design"].tolist()[:2] == ["as run"] * 2
+    assert frame["of"].tolist() == ["score", "difference", *["score"] * 3]
+    assert set(frame["design"][2:]) == {"+30 item", "+2 train_seed", "wanted"}
+    assert frame["se"].tolist()[:2] == [row.now.se.value, row.difference_now.se.value]
+    assert frame["narrower_by"].tolist()[:2] == [0, 0]
+    assert row.wanted is not None
+    assert frame["item"].iloc[-1] == row.wanted.counts["item"]
+
+
 def test_what_is_not_told_is_null(simulated, trials):
     responses = world(simulated, seeds=1).query("item_index == 0")
     rows, refused = power_table(facet_scores(responses), trials)
@@ -403,3 +416,47 @@ def test_one_item_has_no_correlation(simulated, trials):
 
     assert math.isnan(row.correlation)
     assert row.score.unknown[0] == "item"
+
+
+def test_models_asked_in_other_words_do_not_tell_how_alike_they_are(simulated, trials):
+    frame = world(simulated)
+    again = world(simulated, rng=np.random.default_rng(2)).assign(
+        template="other", template_digest="e", task_digest="u"
+    )
+    both = pd.concat([frame, again])
+    same = table(both, trials)
+    is_b = both["model"] == "b"
+    swapped = both[is_b].replace({"template": {"default": "other", "other": "default"}})
+    row, _ = table(pd.concat([both[~is_b], swapped]), trials)
+
+    assert same[0].n_models == 2
+    assert "other-wording" not in {c.code for c in same[0].cautions}
+    assert (row.n_models, row.correlation) == (1, 0.5)
+    codes = {c.code for c in row.cautions}
+    assert {"other-wording", "assumed-correlation"} <= codes
+
+    (given, _) = table(pd.concat([both[~is_b], swapped]), trials, correlation=0.5)
+    assert "other-wording" not in {c.code for c in given.cautions}
+
+
+def test_one_template_in_other_words_is_left_out_of_what_is_alike(simulated, trials):
+    frame = world(simulated)
+    again = world(simulated, rng=np.random.default_rng(2)).assign(
+        template="other", template_digest="e", task_digest="u"
+    )
+    again.loc[again["model"] == "b", "task_digest"] = "v"
+    row, _ = table(pd.concat([frame, again]), trials)
+    alone, _ = table(frame, trials)
+
+    assert row.n_models == 2
+    assert row.correlation == alone.correlation
+    assert "other-wording" in {c.code for c in row.cautions}
+
+
+def test_a_chat_template_of_one_model_is_told(simulated, trials):
+    frame = world(simulated)
+    frame.loc[frame["model"] == "b", "template_digest"] = "chat"
+    row, _ = table(frame, trials)
+
+    assert row.n_models == 2
+    assert "settings-differ" in {c.code for c in row.cautions}

@@ -88,28 +88,12 @@ def power_sheet(
 
 
 def power_frame(rows: Sequence[TaskPower], target: Target) -> pd.DataFrame:
-    """Return a tidy row for each model, task and design."""
+    """Return a tidy row for each model, task and design of what is asked for."""
     import pandas as pd
 
-    who = ("model", "task", "formulation", "num_fewshot", "generation", "settings")
-    return pd.DataFrame(
-        {
-            **{name: getattr(row.scores, name) for name in who},
-            "metric": row.scores.metric,
-            "is_partial": row.scores.is_partial,
-            "of": _asked(row, target).of,
-            "design": name,
-            **{facet: design.counts.get(facet, math.nan) for facet in SHOWN},
-            "se": design.se.value,
-            "low": design.se.interval.low,
-            "high": design.se.interval.high,
-            "detectable": design.detectable.value,
-            "narrower_by": shrunk,
-            "seconds": design.seconds,
-        }
-        for row in rows
-        for name, design, shrunk in _designs(row, target)
-    )
+    frames = [row.to_frame() for row in rows]
+    of = "score" if target.difference is None else "difference"
+    return pd.concat([frame[frame["of"] == of] for frame in frames], ignore_index=True)
 
 
 def scores_name(scores: FacetScores) -> str:

@@ -167,7 +167,8 @@ class Ledger:
             a facet with one level, of which nothing is known.
         """
         counts = counts or {}
-        self._check(counts, fixed)
+        check_facets(fixed, self.counts)
+        check_counts(counts, self.counts, self._not_estimated)
         return math.fsum(
             effect.contribution
             * math.prod(self.counts[f] / counts.get(f, self.counts[f]) for f in facets)
@@ -178,27 +179,6 @@ class Ledger:
     @property
     def _not_estimated(self) -> set[str]:
         return {e.name for e in self.effects if e.n_levels == 1}
-
-    def _check(self, counts: Mapping[str, float], fixed: Collection[str]) -> None:
-        for facet in (*counts, *fixed):
-            if facet not in self.counts:
-                raise DesignError(
-                    f"{facet!r} is no facet of this ledger; it has "
-                    f"{', '.join(self.counts)}",
-                    code="unknown-facet",
-                )
-        for facet, count in counts.items():
-            if not count >= 1:
-                raise DesignError(
-                    f"{count} levels of {facet}: give 1 or more, or inf",
-                    code="bad-count",
-                )
-            if facet in self._not_estimated and count != self.counts[facet]:
-                raise DesignError(
-                    f"what other numbers of {facet} would change is not known, since "
-                    "the answers do not tell its variance; run 2 levels of it first",
-                    code="facet-not-estimated",
-                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
@@ -237,6 +217,50 @@ class Ledger:
             }
             for e in self.effects
         )
+
+
+def check_facets(facets: Iterable[str], known: Collection[str]) -> None:
+    """Refuse facets that a ledger does not have (``unknown-facet``)."""
+    for facet in facets:
+        if facet not in known:
+            raise DesignError(
+                f"{facet!r} is no facet here; there are {', '.join(known)}",
+                code="unknown-facet",
+            )
+
+
+def check_counts(
+    counts: Mapping[str, Any], known: Mapping[str, float], unknown: Collection[str]
+) -> None:
+    """Refuse levels, or arrays of levels, of which nothing can be predicted.
+
+    Parameters
+    ----------
+    counts : mapping of str to float or ndarray
+        Of each facet.
+    known : mapping of str to float
+        Levels as run of every facet.
+    unknown : collection of str
+        Facets of which the answers tell no variance.
+
+    Raises
+    ------
+    DesignError
+        ``unknown-facet``, ``bad-count``, ``facet-not-estimated``.
+    """
+    check_facets(counts, known)
+    for facet, count in counts.items():
+        if not np.all(np.asarray(count) >= 1):
+            raise DesignError(
+                f"{count} levels of {facet}: give 1 or more, or inf",
+                code="bad-count",
+            )
+        if facet in unknown and np.any(count != known[facet]):
+            raise DesignError(
+                f"what other numbers of {facet} would change is not known, since "
+                "the answers do not tell its variance; run 2 levels of it first",
+                code="facet-not-estimated",
+            )
 
 
 def variance_ledger(

@@ -5,14 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
-from harness.stats.ledger.ledger import REPEAT, Effect, Ledger
+from harness.stats.ledger.ledger import (
+    REPEAT,
+    Effect,
+    Ledger,
+    check_counts,
+    check_facets,
+)
 from harness.stats.power.difference import noncentrality
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Counts = Mapping[str, float]
 Of = Literal["score", "difference"]
@@ -91,7 +100,7 @@ class Noise:
         Counts may be arrays, of shapes that go together; so is the result then. Not
         cut off at 0.
         """
-        full = {**self.counts, **self._checked(counts)}
+        full = self._full(counts)
         return sum(
             (s.variance / math.prod(full[f] for f in s.facets) for s in self.sources),
             start=0.0,
@@ -121,7 +130,7 @@ class Noise:
         Statist. Med. 27 (2008) 1693, for the interval.
         """
         quantity = f"se of {self.of}"
-        full = {**self.counts, **self._checked(counts)}
+        full = self._full(counts)
         n = math.floor(min((full[f] for f in self.facets), default=0))
         value = float(self.variance(counts))
         if not value > 0:
@@ -147,7 +156,7 @@ class Noise:
         product of levels less one. 0 where a facet has one level, which leaves nothing
         to tell its noise by. Counts may be arrays, as in `variance`.
         """
-        full = {**self.counts, **self._checked(counts)}
+        full = self._full(counts)
         total: Any = np.float64(0)
         squares: Any = np.float64(0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -225,6 +234,28 @@ class Noise:
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy row for each source.
+
+        Columns: ``of``, ``source``, ``facets`` (separated by spaces), ``variance``,
+        ``low``, ``high``, and ``contribution``, what it adds to the variance as run.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "of": self.of,
+                "source": s.name,
+                "facets": " ".join(s.facets),
+                "variance": s.variance,
+                "low": s.low,
+                "high": s.high,
+                "contribution": s.variance
+                / math.prod(self.counts[f] for f in s.facets),
+            }
+            for s in self.sources
+        )
+
     def _interval(self, counts: Counts, value: float) -> tuple[float, float]:
         down = up = 0.0
         for source in self.sources:
@@ -244,24 +275,10 @@ class Noise:
         text = "the components add up to no positive variance; more levels would tell"
         return Caution("negative-component", text)
 
-    def _checked(self, counts: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        for facet, count in (counts or {}).items():
-            if facet not in self.counts:
-                raise DesignError(
-                    f"{facet!r} is no facet here; there are {', '.join(self.counts)}",
-                    code="unknown-facet",
-                )
-            if not np.all(np.asarray(count) >= 1):
-                raise DesignError(
-                    f"{count} levels of {facet}: give 1 or more", code="bad-count"
-                )
-            if facet in self.unknown and np.any(count != self.counts[facet]):
-                raise DesignError(
-                    f"what other numbers of {facet} would change is not known, since "
-                    "one level does not tell its variance; run 2 of it first",
-                    code="facet-not-estimated",
-                )
-        return counts or {}
+    def _full(self, counts: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the levels of every facet, as run where not given."""
+        check_counts(counts or {}, self.counts, self.unknown)
+        return {**self.counts, **(counts or {})}
 
 
 def noise_of_score(ledger: Ledger, *, fixed: Collection[str] = ()) -> Noise:
@@ -334,13 +351,7 @@ def _noise(
     fixed: Collection[str],
     times: Callable[[Effect], float],
 ) -> Noise:
-    for facet in fixed:
-        if facet not in ledger.counts:
-            raise DesignError(
-                f"{facet!r} is no facet of this ledger; it has "
-                f"{', '.join(ledger.counts)}",
-                code="unknown-facet",
-            )
+    check_facets(fixed, ledger.counts)
     unknown = tuple(effect.name for effect in ledger.effects if effect.n_levels == 1)
     sources = tuple(
         _source(effect, ledger.counts, times(effect))
