@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.errors import DesignError
 from harness.stats.estimate import Caution
-from harness.stats.facets import FACETS, LABELS, FacetScores
+from harness.stats.facets import FACETS, LABELS, FacetScores, shared_templates
 from harness.stats.ledger.ledger import Ledger, variance_ledger
 from harness.stats.ledger_table import ledger_table
 from harness.stats.power.cost import (
@@ -225,7 +225,8 @@ def power_table(
     Notes
     -----
     Cautions: ``assumed-correlation``; ``templates-to-word``; ``negative-component`` of
-    a correlation beyond 1; those of `FacetScores` and of the ledger.
+    a correlation beyond 1; those of `FacetScores`, of the ledger, and, of the models
+    that the correlation is from, of `shared_templates`.
     """
     target = target or Target()
     costs = dict(costs or {})
@@ -247,10 +248,13 @@ def power_table(
         asked = _asked(table)
         peers = [other.scores for other in ledgers if _asked(other.scores) == asked]
         try:
-            n_models = len(peers) if correlation is None else 1
+            templates, told = (
+                shared_templates(peers) if correlation is None else ((), ())
+            )
+            n_models = len(peers) if templates else 1
             if n_models > 1:
                 if asked not in pools:
-                    pools[asked] = _pooled(peers, confidence_level)
+                    pools[asked] = _pooled(peers, templates, confidence_level)
                 pool = pools[asked]
                 difference = noise_between_models(pool, fixed=_there(fixed, pool))
                 rho, cautions = _correlation(pool)
@@ -272,7 +276,7 @@ def power_table(
                     difference,
                     rho,
                     n_models=n_models,
-                    cautions=(*table.cautions, *cautions),
+                    cautions=(*table.cautions, *told, *cautions),
                     cost=_cost(table, trials, costs),
                     target=target,
                     fixed=fixed,
@@ -389,12 +393,14 @@ def _correlation(pooled: Ledger) -> tuple[float, tuple[Caution, ...]]:
     return end, (Caution("negative-component", text),)
 
 
-def _pooled(tables: Sequence[FacetScores], confidence_level: float) -> Ledger:
+def _pooled(
+    tables: Sequence[FacetScores], templates: tuple[str, ...], confidence_level: float
+) -> Ledger:
     """Return the ledger of several models, on what all of them were asked."""
-    keyed = [_keys(table) for table in tables]
-    shared = {
+    keyed = [{**table.levels, "item": table.items} for table in tables]
+    shared = {"template": {*templates}} | {
         facet: set.intersection(*({*keys[facet]} for keys in keyed))
-        for facet in ("item", "template", "fewshot_seed")
+        for facet in ("item", "fewshot_seed")
     }
     scores, codes = [], []
     for number, (table, keys) in enumerate(zip(tables, keyed, strict=True)):
@@ -425,12 +431,6 @@ def _pooled(tables: Sequence[FacetScores], confidence_level: float) -> Ledger:
         within={"train_seed": [MODEL]},
         confidence_level=confidence_level,
     )
-
-
-def _keys(table: FacetScores) -> dict[str, tuple[Any, ...]]:
-    """Return what makes levels the same ones for another model."""
-    items = zip(table.item_indexes, table.levels["item"], strict=True)
-    return {**table.levels, "item": tuple(items)}
 
 
 def _cost(table: FacetScores, trials: pd.DataFrame, costs: Mapping[str, float]) -> Cost:
