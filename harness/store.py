@@ -27,6 +27,7 @@ from harness.frames import IDENTITY, JOINED, RESPONSES, STORE_FORMAT, TRIALS
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow.dataset as ds
 
 DESCRIPTION = "evalvar.store/"
 """What each table's description begins with; the format's number follows."""
@@ -75,11 +76,19 @@ class Store:
     Raises
     ------
     InputError
-        ``store-missing``, or ``store-format``: written by another version.
+        ``store-missing``; ``store-format``: written by another version;
+        ``not-a-store``: a file is there.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
+        if not self.path:
+            raise InputError(
+                "the store's name is empty; name a folder or an address",
+                code="not-a-store",
+            )
+        if "://" not in self.path and Path(path).is_file():
+            raise _something_else(path)
         for name in TABLES:
             _check_format(path, self._table(name))
 
@@ -304,9 +313,14 @@ class Store:
     ) -> pa.Table:
         table = self._table(name)
         with _reading(self.path):
-            return table.to_pyarrow_dataset().to_table(
-                columns=list(columns), filter=filter
-            )
+            dataset = table.to_pyarrow_dataset()
+            try:
+                return dataset.to_table(columns=list(columns), filter=filter)
+            except (OSError, pa.ArrowException) as error:
+                file = _unreadable(dataset)
+                if file is None or file in str(error):
+                    raise
+                raise OSError(f"{name}/{file}: {error}") from error
 
 
 def _address(path: str | Path, name: str) -> str:
@@ -316,7 +330,26 @@ def _address(path: str | Path, name: str) -> str:
 
 def _open(path: str | Path, name: str) -> DeltaTable:
     with _reading(path):
-        return DeltaTable(_address(path, name))
+        try:
+            return DeltaTable(_address(path, name))
+        except TableNotFoundError:
+            if not any(DeltaTable.is_deltatable(_address(path, n)) for n in TABLES):
+                raise
+    raise InputError(
+        f"{path}: its table {name} is missing; bring it back, or `evalvar run SUITE` "
+        "makes an empty one",
+        code="store-missing",
+    )
+
+
+def _unreadable(dataset: ds.Dataset) -> str | None:
+    """Return the first file of a table that cannot be read."""
+    for file in dataset.get_fragments():
+        try:
+            file.to_table()
+        except (OSError, pa.ArrowException):
+            return str(file.path)
+    return None
 
 
 def _check_format(path: str | Path, table: DeltaTable) -> None:
@@ -343,14 +376,18 @@ def _make_folder(folder: Path) -> None:
         and {entry.name for entry in folder.iterdir()} - TABLES.keys()
         and not any(log.is_dir() for log in logs)
     ):
-        raise InputError(
-            f"{folder}: something else is there; give a new or empty folder",
-            code="not-a-store",
-        )
+        raise _something_else(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for log in logs:
         if log.is_dir() and not os.access(log, os.W_OK):
             raise PermissionError(f"{log} is read-only")
+
+
+def _something_else(path: str | Path) -> InputError:
+    return InputError(
+        f"{path}: something else is there; give a new or empty folder",
+        code="not-a-store",
+    )
 
 
 def _make_table(address: str, schema: pa.Schema) -> None:

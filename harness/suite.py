@@ -149,7 +149,7 @@ def _bare_address(address: str) -> str:
         is_one = False
     if not is_one:
         raise ValueError("an api is an address such as http://127.0.0.1:8000/v1")
-    if parts.username is not None or "?" in address or "#" in address:
+    if urlsplit(address).username is not None or "?" in address or "#" in address:
         raise ValueError(
             "an api's address is stored with its answers, so nothing secret may be in "
             "it; name the environment variable that holds the key with key_env:"

@@ -377,12 +377,11 @@ def test_another_format_is_refused_untouched(
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("missing", ["nothing", "empty", "else", "file", "loop"])
+@pytest.mark.parametrize("missing", ["nothing", "empty", "else", "loop"])
 def test_where_there_is_no_store_the_way_to_one_is_said(tmp_path, missing):
     (tmp_path / "empty").mkdir()
     (tmp_path / "else").mkdir()
     (tmp_path / "else/notes.txt").write_text("keep me")
-    (tmp_path / "file").write_text("keep me")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     before = files(tmp_path)
     with pytest.raises(InputError, match="evalvar run SUITE") as caught:
@@ -402,6 +401,30 @@ def test_what_holds_something_else_is_not_made_a_store(tmp_path, place):
 
     assert caught.value.code == "not-a-store"
     assert len(list(tmp_path.rglob("*"))) == 3
+
+
+def test_a_file_is_not_read_as_a_store(tmp_path):
+    (tmp_path / "file").write_text("keep me")
+    with pytest.raises(InputError, match="something else is there") as caught:
+        Store(tmp_path / "file")
+
+    assert caught.value.code == "not-a-store"
+
+
+def test_no_name_is_no_store():
+    with pytest.raises(InputError, match="name is empty") as caught:
+        Store("")
+
+    assert caught.value.code == "not-a-store"
+
+
+@pytest.mark.parametrize("table", ["responses", "trials"])
+def test_a_table_that_went_missing_is_named(full, table):
+    shutil.rmtree(Path(full.path, table))
+    with pytest.raises(InputError, match=f"its table {table} is missing") as caught:
+        Store(full.path)
+
+    assert caught.value.code == "store-missing"
 
 
 @pytest.mark.parametrize(
@@ -465,7 +488,15 @@ def test_a_spoilt_file_is_one_line(full, harm, table):
 
         assert caught.value.code == "store-not-read"
         assert str(caught.value).isprintable()
+        assert str(caught.value).count(path.name) == 1
         assert "<unknown>" not in str(caught.value)
+
+
+def test_what_no_file_is_at_fault_for_names_none(full):
+    with pytest.raises(StoreError, match="nothing") as caught:
+        full._read("trials", ["nothing"])
+
+    assert "trials/" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"{garbage\nmore", b"\xff\x00\x1b[31m", b""])
