@@ -228,7 +228,8 @@ def _say_result(read: Suite, where: str, result: SweepResult) -> None:
         f"in {result.seconds:.0f} s"
     )
     _say_errors(result)
-    print(f"store: {where}\nnext: evalvar variance {where}")
+    following = "prompts" if len(read.templates) > 1 else "variance"
+    print(f"store: {where}\nnext: evalvar {following} {where}")
 
 
 def _say_errors(result: SweepResult) -> None:
