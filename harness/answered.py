@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.frames import CONDITION, SETTINGS
 from harness.records import Trial
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from harness.plan import Block
     from harness.store import Store
 
 NEAR = ("model", "train_seed", "step", "task", "task_digest", "template_digest")
 """What trials must share, before their identifiers are compared."""
+
+ALIKE = (
+    *("model", "train_seed", "step", "weights_digest", "tokenizer_digest"),
+    *(*CONDITION, *SETTINGS, "fewshot_seed", "sample_seed", "entropy"),
+)
+"""What trials share that may be parts of one."""
 
 
 def answered(store: Store, trials: Sequence[Trial]) -> dict[str, list[Block]]:
@@ -51,6 +60,37 @@ def answered(store: Store, trials: Sequence[Trial]) -> dict[str, list[Block]]:
             if same.trial_id == trial_id:
                 found[trial.trial_id].append((items, repeats))
     return dict(found)
+
+
+def trials_of_parts(store: Store) -> pd.DataFrame:
+    """Return a store's trials as `Store.trials`, the parts of one seen together.
+
+    A trial that failed midway is stored in parts, and so is one whose items were
+    chosen first and all asked later. `n_items` of those done counts the items that all
+    parts answered. A failure is left out if as many answers of the same kind were
+    asked for again later: what came of these says what came of it.
+    """
+    import pandas as pd
+
+    trials: pd.DataFrame = store.trials().to_pandas()
+    whole = trials.groupby(list(ALIKE), dropna=False).ngroup().rename("whole")
+    is_done = trials["status"] == "done"
+    asked = trials["n_items"] * trials["repeats"]
+
+    is_part = is_done & (trials["n_items"] < trials["n_items_total"])
+    if is_part.any():
+        cells = store.cells(trials["attempt_id"][is_part].tolist()).to_pandas()
+        wholes = dict(zip(trials["attempt_id"], whole, strict=True))
+        counts = cells.groupby(cells["attempt_id"].map(wholes))["item_index"].nunique()
+        is_complete = whole.isin(whole[is_done & ~is_part])
+        n_items = whole.map(counts).mask(is_complete, trials["n_items_total"])
+        trials["n_items"] = trials["n_items"].mask(is_part, n_items).astype("int32")
+
+    moments = [whole, trials["finished_at"]]
+    at_once = asked.groupby(moments).sum()
+    later = at_once[::-1].groupby(level="whole").cumsum() - at_once
+    n_later = later.reindex(pd.MultiIndex.from_arrays(moments)).to_numpy()
+    return trials[is_done | (n_later < asked)]
 
 
 def _near(trial: Trial) -> tuple[Any, ...]:

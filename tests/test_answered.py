@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from fakes import here
+from fakes import here, outcome
 from hypothesis import given
 from hypothesis import strategies as st
 from toy import make_files
 
-from harness.answered import answered
+from harness.answered import answered, trials_of_parts
 from harness.plan import make_plan, n_answers, without
 from harness.run.backend import EVIDENCE, FakeBackend
 from harness.store import Store
@@ -120,6 +120,79 @@ def test_the_rest_of_all_items_is_asked(ask):
     assert len(cells(ask.store)) == 80
     assert grown.to_dict()["n_remaining"] == 2
     assert ask(backend="FakeBackend", run=False).remaining == ()
+
+
+def gone_after(n_answers, minute):
+    """Return what answers so many items of each trial, and then is not there."""
+
+    def execute(trials):
+        for trial in trials:
+            came = outcome(trial, minute=minute)
+            rows = came.answers.rows.slice(0, n_answers)
+            yield (
+                trial,
+                dataclasses.replace(
+                    came,
+                    answers=None,
+                    partial=dataclasses.replace(came.answers, rows=rows),
+                    error="nobody is there",
+                    error_code="server-failed",
+                ),
+                1,
+            )
+
+    return execute
+
+
+def test_a_trial_that_failed_midway_twice_is_seen_as_a_whole(ask):
+    def seen():
+        trials = trials_of_parts(ask.store)
+        is_done = trials["status"] == "done"
+        failed = trials[~is_done]
+        return sorted(failed["n_items"]), set(trials["n_items"][is_done])
+
+    for n, minute in ((10, 0), (20, 1)):
+        plan = ask(run=False, backend="FakeBackend")
+        sweep(plan, ask.store, gone_after(n, minute))
+        n_done = n + 10 * minute
+
+        assert seen() == ([40 - n_done] * 2, {n_done})
+
+    plan = ask(run=False, backend="FakeBackend")
+    sweep(plan, ask.store, lambda ts: ((t, outcome(t, minute=2), 1) for t in ts))
+
+    assert seen() == ([], {40})
+    assert len(ask.store.trials()) == 2 * (3 + 1)
+    assert ask(run=False, backend="FakeBackend").remaining == ()
+
+
+def test_chosen_items_are_a_partial_run_until_the_others_are_asked(ask):
+    def seen():
+        trials = trials_of_parts(ask.store)
+        return sorted(zip(trials["repeats"], trials["n_items"], strict=True))
+
+    ask(items=7, repeats=1)
+    ask(items=7, repeats=3)
+    assert seen() == [(1, 7)] * 2 + [(2, 7)] * 2
+    ask(repeats=3)
+    assert seen() == [(1, 40)] * 2 + [(2, 40)] * 2 + [(3, 40)] * 2
+
+
+def test_a_store_with_nothing_in_parts_is_seen_as_it_is(ask):
+    assert trials_of_parts(ask.store).empty
+
+    ask(backend="FakeBackend")
+    seen = trials_of_parts(ask.store)
+    assert seen.equals(ask.store.trials().to_pandas())
+
+
+def test_a_failure_stands_until_as_much_was_asked_again(ask):
+    plan = ask(run=False, backend="FakeBackend")
+    sweep(plan, ask.store, gone_after(0, 0))
+    some = ask(run=False, backend="FakeBackend", items=7)
+    sweep(some, ask.store, lambda ts: ((t, outcome(t, minute=1), 1) for t in ts))
+
+    assert sorted(trials_of_parts(ask.store)["status"]) == ["done"] * 2 + ["failed"] * 2
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,9 @@ class By(StrEnum):
 def status(store: StorePath, json_: Json = False) -> None:
     """Show which trials of a store are done, and why others failed."""
     from harness import terminal
+    from harness.answered import trials_of_parts
 
-    trials = open_store(store).trials().to_pandas()
+    trials = trials_of_parts(open_store(store))
     if json_:
         print_json("evalvar.status/1", terminal.status_dict(trials))
     else:
