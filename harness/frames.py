@@ -45,8 +45,9 @@ RESPONSE_COLUMNS = (
     Column(
         "status",
         pa.string(),
-        "`ok`, or why there is no score: `nan-logprob`; `several-targets` where more "
-        "than one choice is right, which only lm-eval's own metrics can score.",
+        "`ok`, or why there is no score: `nan-logprob`; `refused` where a server would "
+        "not answer; `several-targets` where more than one choice is right, which only "
+        "lm-eval's own metrics can score.",
         False,
     ),
     Column("prompt_digest", pa.string(), "Digest of the rendered prompt."),
@@ -96,7 +97,7 @@ RESPONSE_COLUMNS = (
 
 TRIAL_COLUMNS = (
     Column("attempt_id", pa.string(), "Drawn at random; responses join on it.", False),
-    Column("trial_id", pa.string(), "Digest of all that can change an answer.", False),
+    Column("trial_id", pa.string(), "Digest of what defines its answers.", False),
     Column("status", pa.string(), "`done` or `failed`.", False),
     Column("error_code", pa.string(), "Of a failed attempt: a code of the error page."),
     Column("error", pa.string(), "Of a failed attempt: what happened."),

@@ -240,7 +240,13 @@ class Trial:
 
     @property
     def trial_id(self) -> str:
-        """Sixteen hex digits of all that can change an answer; no path is in it."""
+        """Sixteen hex digits of what defines an answer; no path is in it.
+
+        Left out are the device and the versions of torch and transformers, though
+        each can change the last digits of a likelihood, and sampled text altogether: a
+        sweep that moves to another machine should go on (decision 0005). They are
+        stored with each trial.
+        """
         checkpoint, info = self.checkpoint, self.info
         # A first repeat of 0 goes without saying, as it did before there was another.
         later = {"first_repeat": self.first_repeat} if self.first_repeat else {}

@@ -67,6 +67,23 @@ def test_each_row_draws_by_its_own_numbers():
     assert torch.cat(drawn, dim=1).tolist() == [[0, 0, 2, 2, 3, 3], [0] * 6]
 
 
+@pytest.mark.parametrize(
+    "weights", [[0.1, float("nan"), 0.2], [0.1, float("inf"), 0.2], [0.0, 0.0, 0.0]]
+)
+def test_nothing_is_drawn_from_what_is_no_distribution(weights):
+    """As torch itself draws nothing; the first row is well."""
+    both = torch.tensor([[0.5, 0.5, 0.0], weights])
+    with (
+        KeyedDraws(torch.full((2, 1), 0.5).double()),
+        pytest.raises(TrialError, match="not all numbers") as raised,
+    ):
+        torch.multinomial(both, num_samples=1)
+
+    assert raised.value.code == "logprobs-not-finite"
+    with pytest.raises(RuntimeError):
+        torch.multinomial(both, num_samples=1)
+
+
 def test_draws_are_as_frequent_as_they_are_likely(scorer):
     """First tokens of many answers against the model's own probabilities."""
     model = scorer(64)

@@ -4,6 +4,7 @@ nothing: the server is a real one, on a port of this machine."""
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from server import serving
 from toy import make_checkpoint, make_tasks, run_suite
 
 from harness.run.lm_eval import served
+from harness.stats.scores import score_responses
 from harness.store import Store
 
 pytestmark = [
@@ -299,6 +301,122 @@ def test_what_will_be_refused_again_ends_at_once(ask, server, monkeypatch):
     assert b"sk-" not in files
     assert len(server.asked) <= 4
     assert {h["Authorization"] for h in server.headers} == {"Bearer sk-secret"}
+
+
+@pytest.mark.parametrize("concurrent", [1, 4])
+@pytest.mark.parametrize("repeats", [3, 9])
+def test_an_item_that_is_refused_alone_stands_without_a_score(
+    ask, server, concurrent, repeats
+):
+    suite = WRITING.replace("concurrent: 4", f"concurrent: {concurrent}")
+    suite += f"repeats: {repeats}\n"
+    undisturbed = answers(ask("undisturbed", suite))
+    first = server.asked[0]["messages"]
+    n_before = len(server.asked)
+    server.fault = lambda payload, _: 400 if payload["messages"] == first else None
+    store = ask(text=suite)
+    n_asked = len(server.asked) - n_before
+    (done,) = attempts(store)
+    rows = Store(store).responses().sort_values(["item_index", "repeat"])
+    refused = rows[rows.status == "refused"]
+    rest = {key: text for key, text in answers(store).items() if isinstance(text, str)}
+
+    assert n_asked == 12 * repeats
+    assert done["status"] == "done"
+    assert "HTTP 400" in dict(done["versions"])["server refusal"]
+    assert list(refused.repeat) == list(range(repeats))
+    assert refused.item_index.nunique() == 1
+    assert refused.text.isna().all()
+    assert refused.metrics.isna().all()
+    assert score_responses(refused).exact_match.isna().all()
+    assert len(rest) == 11 * repeats
+    assert rest.items() <= undisturbed.items()
+    assert Store(store).verify() == []
+    ask(text=suite)
+    assert len(server.asked) == n_before + n_asked
+
+
+@pytest.mark.parametrize(("task", "n_refused"), [("toy_cloze", 1), ("toy_generate", 0)])
+def test_a_refused_choice_takes_its_item_and_a_reference_only_its_likelihood(
+    world, tmp_path, task, n_refused
+):
+    path = world / "choices.yaml"
+    with serving(world / "model") as server:
+        path.write_text(f"""
+suite: choices
+task_paths: [tasks]
+checkpoints: [{{api: "{server.address}", model: m, tokenizer: model}}]
+tasks: [{task}]
+""")
+        run_suite(path, tmp_path / "undisturbed")
+        first = next(p["prompt"] for p in server.asked if p.get("echo"))
+        server.fault = lambda payload, _: (
+            400 if payload.get("echo") and payload["prompt"] == first else None
+        )
+        run_suite(path, tmp_path / "store")
+    rows = Store(tmp_path / "store").responses()
+    is_ok = rows.status == "ok"
+
+    assert [a["status"] for a in attempts(tmp_path / "store")] == ["done"]
+    assert (len(rows), (rows.status == "refused").sum()) == (12, n_refused)
+    assert is_ok.sum() == 12 - n_refused
+    assert rows.target_logprob[is_ok].isna().sum() == (11 if n_refused else 1)
+    assert rows.choice_logprobs[is_ok].notna().all() == bool(n_refused)
+    assert rows.metrics[is_ok].notna().all()
+
+
+def test_many_refusals_in_a_row_are_not_for_the_prompts(ask, server):
+    server.fault = lambda *_: 400
+    store = ask()
+    (failed,) = attempts(store)
+
+    assert (failed["error_code"], failed["tries"]) == ("server-refused", 1)
+    assert re.search(r"refuses \d+ requests in a row, first: HTTP 400", failed["error"])
+    # Of eight prompts, with three answers to each; four requests are under way.
+    assert 8 <= len(server.asked) <= 8 * 3 + 3
+
+
+def test_neighbours_that_are_refused_do_not_end_a_trial(ask, server):
+    """The last eight of twelve items, which is many in a row."""
+    suite = WRITING.replace("[toy_sampled]", "[toy_generate]")
+    undisturbed = ask("undisturbed", suite)
+    said = {json.dumps(payload["messages"]) for payload in server.asked}
+    refused = sorted(said)[4:]
+    server.fault = lambda p, _: 400 if json.dumps(p["messages"]) in refused else None
+    store = ask(text=suite)
+
+    assert len(answers(undisturbed)) == len(said) == 12
+    assert [a["status"] for a in attempts(store)] == ["done"]
+    assert (Store(store).responses().status == "refused").sum() == 8
+
+
+def test_a_trial_without_any_answer_fails_however_small_it_is(ask, server):
+    suite = WRITING.replace("[toy_sampled]", "[{task: toy_sampled, items: 2}]")
+    server.fault = lambda *_: 400
+    store = ask(text=suite)
+    (failed,) = attempts(store)
+    server.fault = lambda *_: None
+    ask(text=suite)
+
+    assert failed["error_code"] == "server-refused"
+    assert len(answers(store)) == 2 * 3
+    assert Store(store).info().n_trials_failed == 0
+
+
+@pytest.mark.parametrize("concurrent", [4, 40])
+def test_what_was_refused_before_the_server_died_is_asked_again(
+    ask, server, concurrent
+):
+    """Nothing that it answered says that it would have answered others."""
+    suite = WRITING.replace("concurrent: 4", f"concurrent: {concurrent}")
+    server.fault = lambda *_: "drop" if server.asked else 400
+    store = ask(text=suite)
+    assert [a["error_code"] for a in attempts(store)] == ["server-failed"]
+    server.fault = lambda *_: None
+    ask(text=suite)
+
+    assert set(Store(store).responses().status) == {"ok"}
+    assert len(answers(store)) == 36
 
 
 def test_nobody_gets_a_key_that_the_suite_does_not_name(ask, server, monkeypatch):

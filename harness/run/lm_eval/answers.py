@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.run.lm_eval.model import REFUSED
 from harness.run.lm_eval.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -44,13 +45,8 @@ def rows_of(
     task.apply_filters()
     rows = []
     for index, prompt in enumerate(prompts):
-        row: dict[str, Any] = {
-            "item_id": prompt.item_id,
-            "item_index": prompt.item_index,
-            "repeat": repeat,
-            "prompt_digest": prompt.prompt_digest,
-            "target": prompt.target,
-            "target_index": prompt.target_index,
+        row = {
+            **_asked(prompt, repeat),
             **_likelihood_columns(prompt, tokens[index], likelihoods[index]),
         }
         if texts is not None:
@@ -61,6 +57,22 @@ def rows_of(
             row["metrics"] = _metrics(task, prompt)
         rows.append(row)
     return rows
+
+
+def refused_row(prompt: Prompt, repeat: int) -> dict[str, Any]:
+    """Return the row of an item that the server refused, while it answered others."""
+    return {**_asked(prompt, repeat), "status": REFUSED.value}
+
+
+def _asked(prompt: Prompt, repeat: int) -> dict[str, Any]:
+    return {
+        "item_id": prompt.item_id,
+        "item_index": prompt.item_index,
+        "repeat": repeat,
+        "prompt_digest": prompt.prompt_digest,
+        "target": prompt.target,
+        "target_index": prompt.target_index,
+    }
 
 
 def _likelihood_columns(

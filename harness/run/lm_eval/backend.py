@@ -14,7 +14,8 @@ import pyarrow as pa
 from harness.errors import TrialError
 from harness.records import Checkpoint, TaskInfo, TaskRequest, Trial, digest
 from harness.run.backend import EVIDENCE, Answers, Interrupted, Placement
-from harness.run.lm_eval.answers import Likelihood, rows_of
+from harness.run.lm_eval.answers import Likelihood, refused_row, rows_of
+from harness.run.lm_eval.model import REFUSED, Refused
 from harness.run.lm_eval.prompts import Prompt, PromptSet, build_prompts, tokens_of
 from harness.run.lm_eval.tasks import TaskLibrary, key_of
 
@@ -132,7 +133,7 @@ class LMEvalBackend:
             tokens = [all_tokens[index] for index in trial.item_indexes]
         build_seconds = time.perf_counter() - began
 
-        scored: Iterator[Likelihood | None] = iter(())
+        scored: Iterator[Likelihood | Refused | None] = iter(())
         try:
             scored = iter(model.score([one for some in tokens for one in some]))
         except TrialError as error:
@@ -164,7 +165,7 @@ class LMEvalBackend:
 
     def _texts(
         self, trial: Trial, prompts: list[Prompt]
-    ) -> dict[int, Sequence[str | None] | None]:
+    ) -> dict[int, Sequence[str | Refused | None] | None]:
         """Return what the model writes to the prompts, by the number of the answer."""
         numbers = trial.repeat_numbers
         if not trial.info.writes:
@@ -184,26 +185,36 @@ class LMEvalBackend:
         trial: Trial,
         prompts: list[Prompt],
         tokens: list[list[Tokens]],
-        likelihoods: Sequence[Sequence[Likelihood | None]],
-        texts: Sequence[str | None] | None,
+        likelihoods: Sequence[Sequence[Likelihood | Refused | None]],
+        texts: Sequence[str | Refused | None] | None,
         repeat: int,
     ) -> list[dict[str, Any]]:
         """Return the rows of the items that were answered: all of them as a rule."""
-        there = [
-            index
-            for index, some in enumerate(likelihoods)
-            if None not in some and (texts is None or texts[index] is not None)
-        ]
-        if not there:
-            return []
-        return rows_of(
-            self.tasks.load(trial.request),
-            [prompts[i] for i in there],
-            [tokens[i] if likelihoods[i] else [] for i in there],
-            [[one for one in likelihoods[i] if one is not None] for i in there],
-            None if texts is None else [texts[i] or "" for i in there],
-            repeat,
-        )
+        rows, there = [], []
+        scored: list[list[Likelihood]] = []
+        for index, some in enumerate(likelihoods):
+            text = None if texts is None else texts[index]
+            if None in some or (texts is not None and text is None):
+                continue
+            # A reference without a likelihood is no reason to do without the text.
+            if text is REFUSED or (texts is None and REFUSED in some):
+                rows.append(refused_row(prompts[index], repeat))
+                continue
+            there.append(index)
+            scored.append([one for one in some if isinstance(one, tuple)])
+        if there:
+            rows += rows_of(
+                self.tasks.load(trial.request),
+                [prompts[i] for i in there],
+                [
+                    tokens[i] if some else []
+                    for i, some in zip(there, scored, strict=True)
+                ],
+                scored,
+                None if texts is None else [str(texts[i]) for i in there],
+                repeat,
+            )
+        return sorted(rows, key=lambda row: row["item_index"])
 
     def _prompts(self, trial: Trial) -> PromptSet:
         """Return the built prompts of all items, from memory where they are."""

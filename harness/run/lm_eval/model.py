@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
 
 Tokens = tuple[tuple[str, str], list[int], list[int]]
 """Context and continuation, as text and as token ids of each."""
+
+
+class Refused(Enum):
+    """What stands where a server answers others, but will not answer this request."""
+
+    REFUSED = "refused"
+
+
+REFUSED: Final = Refused.REFUSED
 
 
 class Model(Protocol):
@@ -50,7 +60,7 @@ class Model(Protocol):
     def encode(self, instances: Sequence[Instance]) -> list[Tokens]:
         """Return the token ids that lm-eval would score, by its own encoding."""
 
-    def score(self, tokens: Sequence[Tokens]) -> Sequence[Likelihood | None]:
+    def score(self, tokens: Sequence[Tokens]) -> Sequence[Likelihood | Refused | None]:
         """Return log-likelihood and greediness of each continuation."""
 
     def write(
@@ -59,7 +69,7 @@ class Model(Protocol):
         names: Sequence[Sequence[str]],
         *,
         sampled: bool,
-    ) -> Sequence[Sequence[str | None]]:
+    ) -> Sequence[Sequence[str | Refused | None]]:
         """Return several texts for each instance, each drawn by its own name."""
 
     def cuts(self, instance: Instance, tokens: Sequence[Tokens]) -> bool:

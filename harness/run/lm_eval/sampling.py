@@ -59,7 +59,14 @@ class KeyedDraws(TorchFunctionMode):  # type: ignore[misc]  # torch is not typed
                 code="task-unsupported",
             )
         mass = weights.double().cumsum(dim=-1)
-        point = next(self._columns).to(mass.device) * mass[:, -1]
+        total = mass[:, -1]
+        if not (total.isfinite() & (total > 0)).all():  # as torch itself refuses them
+            raise TrialError(
+                "the next token's probabilities are not all numbers while text is "
+                "drawn; a dtype with a wider range may help",
+                code="logprobs-not-finite",
+            )
+        point = next(self._columns).to(mass.device) * total
         below = (mass <= point[:, None]).sum(dim=-1, keepdim=True)
         return below.clamp(max=weights.shape[-1] - 1)
 
@@ -82,7 +89,7 @@ def sample(
     Raises
     ------
     TrialError
-        ``task-unsupported``: the arguments ask for beams.
+        ``task-unsupported``: the arguments ask for beams; ``logprobs-not-finite``.
     """
     options = normalize_gen_kwargs(dict(instances[0].args[1]), model.max_gen_toks)
     n_tokens = options.pop("max_gen_toks")

@@ -24,6 +24,7 @@ from lm_eval.models.utils import normalize_gen_kwargs, postprocess_generated_tex
 
 from harness.errors import ErrorCode, InputError, TrialError
 from harness.records import Checkpoint, Server
+from harness.run.lm_eval.model import REFUSED
 from harness.run.lm_eval.scorer import chat_text
 from harness.streams import words
 
@@ -31,16 +32,26 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
     from harness.run.lm_eval.answers import Likelihood
-    from harness.run.lm_eval.model import Tokens
+    from harness.run.lm_eval.model import Refused, Tokens
 
 RETRIED = frozenset({408, 409, 425, 429, *range(500, 600)})
 """What a server answers that may be well the next time; any other 4xx will not."""
+
+REFUSED_TO_ALL = frozenset({401, 402, 404, 405, 407})
+"""Wrong key, no money, wrong name: what a server would say to any request. Not 403,
+which some say to a single prompt that they hold back."""
+
+MANY_REFUSALS = 8
+"""Prompts in a row, if not more are under way at once: then it is not for them."""
 
 FIRST_WAIT_SECONDS = 0.5
 """Before the second try of a request; doubled before each further one."""
 
 LONGEST_WAIT_SECONDS = 20.0
 """Also where the server itself asks for more."""
+
+REFUSAL_SAID = "server refusal"
+"""How the store calls the first reason for which single requests were refused."""
 
 SAID = {"server model": "model", "server fingerprint": "system_fingerprint"}
 """What a server says of itself with each answer, and how the store calls it."""
@@ -78,6 +89,9 @@ class _Ask:
     """One request: what it is about, what is sent, how the answer is read."""
 
     key: tuple[str, str | int]
+    prompt: str | int
+    """Alike for an item's choices, or its repeats, which a server may all refuse."""
+
     payload: dict[str, Any]
     read: Callable[[dict[str, Any]], Any]
 
@@ -147,6 +161,10 @@ class Served:
             if isinstance(answer.get(key), str):
                 self._said.setdefault(what, {}).setdefault(answer[key])
 
+    def note_refusal(self, why: str) -> None:
+        """Take note of why the first of the trial's requests was refused."""
+        self._said.setdefault(REFUSAL_SAID, {why: None})
+
     def apply_chat_template(
         self, messages: list[dict[str, str]], **options: Any
     ) -> Any:
@@ -160,7 +178,7 @@ class Served:
         self._api.loglikelihood(list(instances), disable_tqdm=True)
         return list(self._api.recorded)
 
-    def score(self, tokens: Sequence[Tokens]) -> Sequence[Likelihood | None]:
+    def score(self, tokens: Sequence[Tokens]) -> Sequence[Likelihood | Refused | None]:
         """Return log-likelihood and greediness of each continuation.
 
         Raises
@@ -169,11 +187,11 @@ class Served:
             ``no-likelihoods``: the server scores no given text.
         """
         asks = []
-        for index, (_, context, continuation) in enumerate(tokens):
+        for index, ((asked, _), context, continuation) in enumerate(tokens):
             sent = (context + continuation)[-self._api.max_length :]
             payload = self._api._create_payload([sent], seed=0)
             read = functools.partial(_likelihood, len(sent), len(continuation))
-            asks.append(_Ask(("score", index), payload, read))
+            asks.append(_Ask(("score", index), asked or index, payload, read))
         return self._ask(asks)
 
     def write(
@@ -182,11 +200,11 @@ class Served:
         names: Sequence[Sequence[str]],
         *,
         sampled: bool,  # noqa: ARG002  # a server is told by the temperature
-    ) -> list[list[str | None]]:
+    ) -> list[list[str | Refused | None]]:
         """Return several texts for each instance; each name gives a seed of its own."""
         asks = [
-            self._writing(instance, name)
-            for instance, some in zip(instances, names, strict=True)
+            self._writing(index, instance, name)
+            for index, (instance, some) in enumerate(zip(instances, names, strict=True))
             for name in some
         ]
         written = iter(self._ask(asks))
@@ -206,7 +224,7 @@ class Served:
         options = normalize_gen_kwargs(arguments, self._api._max_gen_toks)
         return int(self._api.max_length - options["max_gen_toks"])
 
-    def _writing(self, instance: Instance, name: str) -> _Ask:
+    def _writing(self, index: int, instance: Instance, name: str) -> _Ask:
         prompt, arguments = instance.args
         if self._api.tokenized_requests:
             prompt = self._api.tok_encode(prompt)[-self._room(arguments) :]
@@ -228,15 +246,18 @@ class Served:
             # all thought, or held back: an answer all the same, and no right one.
             return str(postprocess_generated_text(text or "", stops, None))
 
-        return _Ask(("write", name), payload, read)
+        return _Ask(("write", name), index, payload, read)
 
     def _ask(self, asks: Sequence[_Ask]) -> list[Any]:
-        """Ask what has not been answered; ``None`` is what the server left out.
+        """Ask what has not been answered; ``None`` is what the server left out, and
+        `REFUSED` what it will not answer.
 
         After a failure nothing more is asked for the trial.
         """
         kept = self._answered.setdefault(self._trial_id, {})
         left = [ask for ask in asks if ask.key not in kept]
+        # Neighbours are alike, such as the longest: a server may refuse all of them.
+        left.sort(key=lambda ask: words(f"{self._trial_id}/{ask.prompt}"))
         if left and self.failure is None:
             began = time.perf_counter()
             try:
@@ -253,9 +274,11 @@ class Served:
 class _Round:
     """One round of requests: as many at once as the suite says, each tried a few times.
 
-    It ends early when the server refuses one, which it would refuse again, or when as
-    many in a row have failed as may be under way at once: then nobody is there. The
-    round after such a one begins with one single try.
+    It ends early when as many in a row have failed as may be under way at once: then
+    nobody is there, and the round after such a one begins with one single try. It also
+    ends when the server would refuse all others: it says so, has refused many prompts
+    in a row, or has answered none. A refused request among answered ones is at fault
+    itself, and is not asked again.
     """
 
     def __init__(
@@ -268,6 +291,7 @@ class _Round:
         self.asks = asks
         self.kept = kept
         self.errors: list[str] = []
+        self.refused: list[tuple[_Ask, str]] = []  # since the last answer
         self.refusal: TrialError | None = None
         self.n_in_a_row = 0
         self.ends = False
@@ -286,6 +310,11 @@ class _Round:
             await asyncio.gather(
                 *(self._some(session, left) for _ in range(server.concurrent))
             )
+        if self.refused and not self.ends:
+            if any(kept is not REFUSED for kept in self.kept.values()):
+                self._keep_refused()
+            elif not self.errors:
+                self._refuse_all()
         if self.refusal is not None:
             raise self.refusal
         served.is_down = self.ends
@@ -308,12 +337,21 @@ class _Round:
         self, session: aiohttp.ClientSession, ask: _Ask, *, max_tries: int
     ) -> None:
         """Try one request until it is answered, or has been tried often enough."""
+        server = self.served.server
         error, wait = "", FIRST_WAIT_SECONDS
         for n_left in reversed(range(max_tries)):
             answer, error, asked_to_wait = await self._post(session, ask)
+            if answer is REFUSED:
+                self.n_in_a_row = 0  # somebody is there
+                self.refused.append((ask, error))
+                prompts = {ask.prompt for ask, _ in self.refused}
+                if len(prompts) >= max(server.concurrent, MANY_REFUSALS):
+                    self._refuse_all()
+                return
             if answer is not None:
                 self.kept[ask.key] = answer
                 self.n_in_a_row = 0
+                self._keep_refused()
                 return
             if self.ends:
                 break
@@ -322,7 +360,7 @@ class _Round:
                 wait *= 2
         self.errors.append(error)
         self.n_in_a_row += 1
-        self.ends |= self.n_in_a_row >= self.served.server.concurrent
+        self.ends |= self.n_in_a_row >= server.concurrent
 
     async def _post(
         self, session: aiohttp.ClientSession, ask: _Ask
@@ -333,8 +371,10 @@ class _Round:
                 if response.status >= 400:
                     said = " ".join((await response.text()).split())[:200]
                     error = self._without_key(f"HTTP {response.status}: {said}")
-                    if response.status not in RETRIED:
+                    if response.status in REFUSED_TO_ALL:
                         self._end(f"refuses a request, {error}", "server-refused")
+                    elif response.status not in RETRIED:
+                        return REFUSED, error, 0.0
                     return None, error, _seconds(response.headers.get("Retry-After"))
                 told = await response.json(content_type=None)
                 answer = ask.read(told)
@@ -348,6 +388,17 @@ class _Round:
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as raised:
             why = f"{type(raised).__name__}: {raised}"
             return None, f"an answer that cannot be read ({why})", 0.0
+
+    def _keep_refused(self) -> None:
+        """Take refusals for answers to their requests, since others are answered."""
+        for ask, why in self.refused:
+            self.kept[ask.key] = REFUSED
+            self.served.note_refusal(why)
+        self.refused.clear()
+
+    def _refuse_all(self) -> None:
+        n, (_, why) = len(self.refused), self.refused[0]
+        self._end(f"refuses {n} requests in a row, first: {why}", "server-refused")
 
     def _end(self, why: str, code: ErrorCode) -> None:
         """Ask no more: the next answer would be the same. Those under way may come."""
