@@ -225,8 +225,8 @@ def power_table(
     Notes
     -----
     Cautions: ``assumed-correlation``; ``templates-to-word``; ``negative-component`` of
-    a correlation beyond 1; those of `FacetScores`, of the ledger, and, of the models
-    that the correlation is from, of `shared_templates`.
+    a correlation beyond 1; ``no-correlation``; those of `FacetScores`, of the ledger,
+    and, of the models that the correlation is from, of `shared_templates`.
     """
     target = target or Target()
     costs = dict(costs or {})
@@ -381,7 +381,11 @@ def _correlation(pooled: Ledger) -> tuple[float, tuple[Caution, ...]]:
         for facets in ({"item"}, {MODEL, "item"})
     )
     if not alike + apart > 0:
-        return math.nan, ()
+        text = (
+            "items do not differ by more than the rest alone predicts, so that models "
+            "have no correlation over them; more items would tell"
+        )
+        return math.nan, (Caution("no-correlation", text),)
     rho = alike / (alike + apart)
     if abs(rho) <= 1:
         return rho, ()

@@ -359,6 +359,7 @@ def test_items_that_models_answer_alike_have_no_correlation(simulated, trials):
 
     assert all(math.isnan(row.correlation) for row in rows)
     assert rows[0].to_dict()["correlation"] is None
+    assert [c.code for c in rows[0].cautions] == ["no-correlation"]
     assert math.isnan(rows[0].now.se.value)
 
 
@@ -415,6 +416,7 @@ def test_one_item_has_no_correlation(simulated, trials):
     row, _ = table(pd.concat(frames), trials)
 
     assert math.isnan(row.correlation)
+    assert row.cautions[-1].code == "no-correlation"
     assert row.score.unknown[0] == "item"
 
 
