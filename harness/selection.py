@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -379,7 +378,7 @@ def _discriminative(row: TaskDiscriminative) -> TaskSelection:
             "among_system_prompts": _of(found.held_out),
             "gain_over_random": _of(found.gain),
             "gain_over_all": _of(found.gain_over_all),
-            "beats_random": _known(found.beats_random),
+            "beats_random": found.to_dict()["beats_random"],
             "held_out": found.hold_out,
         },
         cautions=tuple(Told(code=c.code, text=c.text) for c in row.cautions),
@@ -391,16 +390,8 @@ def _checkpoint(scores: FacetScores) -> tuple[str, int | None, int | None]:
 
 
 def _of(estimate: Estimate) -> dict[str, JsonValue]:
-    ends = estimate.interval
-    return {
-        "value": _known(estimate.value),
-        "low": _known(ends.low),
-        "high": _known(ends.high),
-    }
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    row = estimate.to_dict()
+    return {part: row[part] for part in ("value", "low", "high")}
 
 
 def _differing(values: Sequence[int | None]) -> tuple[int | None, ...]:

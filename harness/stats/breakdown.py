@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.stats.estimate import Estimate
+from harness.stats.estimate import Estimate, or_none
 from harness.stats.ranks import RankMethod, monotonicity
 from harness.stats.series import last_seed_sd
 from harness.stats.variance import MetricVariance, TaskVariance
@@ -38,7 +38,7 @@ class StepNoise:
             "metric": self.metric,
             "step": self.step,
             "mean": self.mean,
-            "item_half_width": _plain(self.item_half_width),
+            "item_half_width": or_none(self.item_half_width),
             "seed_sd": self.seed_sd.to_dict(),
             "n_seeds": self.n_seeds,
         }
@@ -69,7 +69,7 @@ class SeedCurve:
             "train_seed": self.train_seed,
             "last_step": self.last_step,
             "last": self.last,
-            "item_half_width": _plain(self.item_half_width),
+            "item_half_width": or_none(self.item_half_width),
             "monotonicity": self.monotonicity.to_dict(),
             "n_steps": self.n_steps,
         }
@@ -172,7 +172,3 @@ def _seeds(metric: MetricVariance, rank_method: RankMethod) -> Iterable[SeedCurv
             monotonicity=monotonicity(scores[None], method=rank_method),
             n_steps=len(here),
         )
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value

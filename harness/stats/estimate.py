@@ -92,6 +92,11 @@ class Estimate:
         )
 
 
+def or_none(value: float) -> float | None:
+    """Return a number as JSON has it: none in place of ``nan``."""
+    return None if math.isnan(value) else value
+
+
 def undefined(quantity: str, *, n: int, method: str, code: str, text: str) -> Estimate:
     """Return an estimate that is not defined, with the reason as its caution."""
     return Estimate(

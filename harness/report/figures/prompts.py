@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from harness.report import text
 from harness.report.figures.style import LIGHT, Style, axis, escape, layout
-from harness.stats.estimate import Estimate
+from harness.stats.estimate import Estimate, or_none
 
 ROW_HEIGHT = 26
 """Pixels of a template."""
@@ -69,8 +69,8 @@ def map_figure(
         mode="markers",
         marker={"color": style.colour, "symbol": style.marker, "size": 9},
         error_x={
-            "array": [_or_none(e.interval.high - e.value) for e in scores],
-            "arrayminus": [_or_none(e.value - e.interval.low) for e in scores],
+            "array": [or_none(e.interval.high - e.value) for e in scores],
+            "arrayminus": [or_none(e.value - e.interval.low) for e in scores],
             "color": style.colour,
             "thickness": 1.5,
             "width": 4,
@@ -261,7 +261,3 @@ def _add_series(
         hoverinfo="text",
         legendgroup=one.name,
     )
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.stats.estimate import Caution
+from harness.stats.estimate import Caution, or_none
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,13 +127,13 @@ class IrtFit:
             "n_independent": self.n_independent,
             "n_items": len(items.item_ids),
             "n_iterations": self.n_iterations,
-            "log_likelihood": _plain(self.log_likelihood),
+            "log_likelihood": or_none(self.log_likelihood),
             "ability_sd": items.ability_sd,
-            "ability_sd_se": _plain(self.ability_sd_se),
+            "ability_sd_se": or_none(self.ability_sd_se),
             "item_ids": list(items.item_ids),
-            **{k: [_plain(v) for v in array.tolist()] for k, array in arrays.items()},
+            **{k: [or_none(v) for v in array.tolist()] for k, array in arrays.items()},
             "covariance": [
-                [[_plain(v) for v in row] for row in block]
+                [[or_none(v) for v in row] for row in block]
                 for block in self.covariance.tolist()
             ],
             "dropped": list(self.dropped),
@@ -156,7 +156,3 @@ class IrtFit:
                 "guessing_se": self.guessing_se,
             }
         )
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DesignError
-from harness.stats.estimate import Caution, Estimate, undefined
+from harness.stats.estimate import Caution, Estimate, or_none, undefined
 from harness.stats.intervals import check_level
 from harness.stats.ledger.design import Design, design, members
 from harness.stats.ledger.intervals import component_interval
@@ -84,8 +84,8 @@ class Effect:
             "variance": self.variance.to_dict(),
             "n_levels": self.n_levels,
             "df": self.df,
-            "contribution": _or_none(self.contribution),
-            "share": _or_none(self.share),
+            "contribution": or_none(self.contribution),
+            "share": or_none(self.share),
         }
 
 
@@ -602,7 +602,3 @@ def _with_shares(effects: Iterable[Effect]) -> tuple[Effect, ...]:
     if total <= 0:
         return tuple(effects)
     return tuple(replace(e, share=e.contribution / total) for e in effects)
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
