@@ -60,6 +60,8 @@ def discriminative_table(
     rows, refused = [], []
     for table in tables:
         for scores in table.checkpoints():
+            seed, step = scores.levels["train_seed"], scores.levels["step"]
+            name = f"{scores.model} {scores.task} {seed} {step}"
             try:
                 rewards, cautions = template_rewards(scores)
                 found = select_discriminative(
@@ -68,7 +70,7 @@ def discriminative_table(
                     mode=mode,
                     hold_out=hold_out,
                     confidence_level=confidence_level,
-                    rng=stream(entropy, f"discriminative items of {scores.task}"),
+                    rng=stream(entropy, f"discriminative items of {name}"),
                 )
             except DesignError as error:
                 refused.append((scores, error))

@@ -45,7 +45,7 @@ def test_a_row_is_the_choice_by_one_checkpoint(prompted):
     tables, rewards = prompted()
     (row,), refused = discriminative_table(tables, 2)
     alone = select_discriminative(
-        rewards, 2, rng=stream(0, "discriminative items of task")
+        rewards, 2, rng=stream(0, "discriminative items of m task (1,) (10,)")
     )
     document = json.loads(json.dumps(row.to_dict(), allow_nan=False))
 
@@ -69,6 +69,14 @@ def test_options_reach_the_choice(prompted):
     assert found(hold_out="both")["hold_out"] == "both"
     assert found(confidence_level=0.9)["confidence_level"] == 0.9
     assert found(entropy=1) != base
+
+
+def test_checkpoints_have_splits_of_their_own(prompted):
+    """Two seeds that answer alike: the choice is one, and its halves are others."""
+    (one, two), _ = discriminative_table(prompted(seeds=(1, 2))[0], 2)
+
+    assert one.found.score == two.found.score
+    assert one.found.held_out.value != two.found.held_out.value
 
 
 def test_one_template_is_refused(prompted):

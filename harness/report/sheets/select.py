@@ -69,7 +69,9 @@ STABLE_REMARK = (
 )
 DISCRIMINATIVE_REMARK = (
     "among templates: variance between system prompts on answers that had no part in "
-    "the choice, mean over splits; of random items the central subsets"
+    "the choice, mean over splits; of random items the interval holds the central "
+    "subsets, each by its mean over splits, and of items as hard, which are others in "
+    "each split, those of single splits"
 )
 
 

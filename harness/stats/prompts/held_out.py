@@ -14,6 +14,7 @@ from harness.stats.estimate import (
     Caution,
     Estimate,
     Interval,
+    or_none,
     undefined,
 )
 from harness.stats.intervals import check_level
@@ -41,7 +42,7 @@ Choice = Literal[
 ]
 
 CHOICE_NAMES: dict[Choice, str] = {
-    "discriminative": "the subset with the highest score",
+    "discriminative": "the subset on which system prompts differ most",
     "all": "all user prompts",
     "random": "user prompts at random",
     "raw-variance": "those with the largest variance between system prompts as seen",
@@ -57,7 +58,7 @@ NEIGHBOURS = 5
 """Others nearest in mean reward from which one as hard is drawn."""
 
 HOMOGENEOUS = 0.5
-"""From this consistency on most of what system prompts win, they win everywhere."""
+"""Where consistency is surely above it, most of a difference is there everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,9 +72,12 @@ class HeldOut:
     n_user : int
         User prompts in the subset.
     score : Estimate
-        Variance among system prompts (ddof=0, noise off without bias) on held-out
-        responses, mean over splits. Of subsets drawn at random the mean over them, and
-        the interval holds the central ones.
+        The paper's Score(S), a variance in squared reward units: that among system
+        prompts (ddof=0, noise off without bias), on held-out responses, mean over
+        splits. Of subsets drawn at random the mean over them, and no jackknife's
+        interval: of ``random`` it holds the central subsets, each by its mean over
+        splits; of ``difficulty``, where each split draws others, the central subsets
+        of single splits, whose own noise makes it wider.
     """
 
     choice: Choice
@@ -90,8 +94,9 @@ class DiscriminativeSubset:
     user_prompts : ndarray of int, shape (size,)
         The columns of the rewards that were chosen, ascending, by all responses.
     score : Estimate
-        Their variance among system prompts by the responses that chose them: the
-        largest of many, hence too high, and without an interval.
+        The paper's Score(S), their variance among system prompts in squared reward
+        units, by the responses that chose them: the largest of many, hence too high,
+        and without an interval.
     rows : tuple of HeldOut
         The choice made again on halves of the data and judged on the others, with
         what else could have been done beside it.
@@ -152,8 +157,8 @@ class DiscriminativeSubset:
             ],
             "gain": self.gain.to_dict(),
             "gain_over_all": self.gain_over_all.to_dict(),
-            "beats_random": _or_none(self.beats_random),
-            "chosen_again": [_or_none(share) for share in self.chosen_again.tolist()],
+            "beats_random": or_none(self.beats_random),
+            "chosen_again": [or_none(share) for share in self.chosen_again.tolist()],
             "consistency": self.consistency.to_dict(),
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }
@@ -169,10 +174,6 @@ class DiscriminativeSubset:
         frame.insert(0, "choice", [row.choice for row in self.rows])
         frame.insert(1, "n_user", [row.n_user for row in self.rows])
         return frame.reset_index(drop=True)
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def select_discriminative(
@@ -232,10 +233,11 @@ def select_discriminative(
     system prompts they cover the expected score of such choices 90 to 100 % of the
     time, and `gain` 93 to 100 %; where there is no gain it lies above 0 in about 1 %.
 
-    Cautions: ``homogeneous-prompts``, where system prompts differ by as much on most
-    user prompts; ``no-held-out-gain``, where the choice is not surely better than
-    random subsets, or than all; ``greedy-search``; ``few-responses``, where nothing
-    can be held out; and those of `reward_cells`, `prompt_components` and intervals.
+    Cautions: ``homogeneous-prompts``, where all of the interval of `consistency` is
+    above 0.5, so that system prompts differ mostly by what all user prompts share;
+    ``no-held-out-gain``, where the choice is not surely better than random subsets, or
+    than all; ``greedy-search``; ``few-responses``, where nothing can be held out; and
+    those of `reward_cells`, `prompt_components` and intervals.
 
     References
     ----------
@@ -454,7 +456,7 @@ def _score(
     confidence_level: float,
     why: Caution,
 ) -> Estimate:
-    name = "held_out_score"
+    name = "among_system_prompts"
     method = f"{CHOICE_NAMES[choice]}; mean over {n_splits} splits"
     if not trials:
         return undefined(name, n=n_system, method=method, code=why.code, text=why.text)
@@ -469,12 +471,14 @@ def _score(
     if choice in ("random", "difficulty"):
         tail = (1 - confidence_level) / 2
         # The same subsets are judged in all splits, those as hard are others in each.
-        spread = scores.mean(0) if choice == "random" else scores
+        is_same = choice == "random"
+        spread = scores.mean(0) if is_same else scores
         low, high = np.quantile(spread, [tail, 1 - tail])
+        of = "draws by their mean over splits" if is_same else "draws of single splits"
         return replace(
             estimate,
             interval=Interval(float(low), float(high)),
-            method=f"{method}; central {scores.shape[1]} draws",
+            method=f"{method}; central of {scores.shape[1]} {of}",
         )
     return left_out_interval(
         replace(estimate, method=f"{method}; {OVER_SYSTEM}"),
@@ -567,11 +571,13 @@ def _doubts(
 ) -> list[Caution]:
     """Return why the chosen subset may be no better than others."""
     cautions = []
-    if consistency.value >= HOMOGENEOUS:
+    low, high = consistency.interval
+    if low > HOMOGENEOUS:
         text = (
-            f"system prompts differ alike on most user prompts (consistency "
-            f"{consistency.value:.2g}), so that averaging over all hides little; few "
-            "of them show less of what else there is to win"
+            f"most of how system prompts differ is common to all user prompts "
+            f"(consistency {consistency.value:.2g} [{low:.2g}, {high:.2g}]), so that "
+            "averaging over all hides little; few of them show less of what else there "
+            "is to win"
         )
         cautions.append(Caution("homogeneous-prompts", text))
     doubted = [

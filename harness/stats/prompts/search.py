@@ -45,7 +45,7 @@ class Search:
     columns : ndarray of int
         Of the matrix, ascending.
     score : float
-        ``1/k^2`` times the sum of Q over it.
+        ``1/k^2`` times the sum of Q over it: a variance in squared reward units.
     method : {"exhaustive", "greedy"}
         Whether it is the highest of all subsets, or the best that was met.
     n_subsets : int
@@ -59,11 +59,12 @@ class Search:
 
 
 def score_matrix(cells: Cells) -> Floats:
-    """Return Q, whose mean over the rows and columns of a subset is p1's score.
+    """Return Q, whose mean over rows and columns of a subset is p1's Score(S).
 
     ``Q = Cov_n(x; ddof=0) - diag((N - 1) / N^2 sum_n v[n, u] / K[n, u])``, so that
     ``1/k^2 sum over u, w in T of Q[u, w]`` is what
-    `harness.stats.prompts.variance.prompt_variance` calls `among_system_prompts` of T.
+    `harness.stats.prompts.variance.prompt_variance` calls `among_system_prompts` of T:
+    a variance, in squared reward units, that the paper calls a score.
 
     References
     ----------
