@@ -230,11 +230,15 @@ def _listed(words: Sequence[str]) -> str:
     return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1]
 
 
+def alike_over(row: TaskPower) -> str:
+    """Return over what two models may be found alike, such as ``items``."""
+    return _listed([f"{NOUNS[name]}s" for name in row.difference.shared or ("item",)])
+
+
 def _alike(row: TaskPower) -> str:
     if row.n_models == 1:
-        over = [f"{NOUNS[facet]}s" for facet in row.difference.shared or ("item",)]
         return (
-            f"if over {_listed(over)} they correlate by "
+            f"if over {alike_over(row)} they correlate by "
             f"{correlation(row.correlation)} (assumed)"
         )
     return f"judged by the {row.n_models} models here"

@@ -33,7 +33,7 @@ from harness.report.figures.ledger import (
 )
 from harness.report.figures.style import NAME
 from harness.report.gather import ReportData
-from harness.report.sheets.power import NOUNS, sentence
+from harness.report.sheets.power import NOUNS, alike_over, sentence
 from harness.stats.estimate import Estimate
 from harness.stats.facets import LABELS, FacetScores
 from harness.stats.ledger.ledger import ITEM, REPEAT, Effect
@@ -551,7 +551,7 @@ def _power_sentence(known: Sequence[TaskPower]) -> str:
     low, high = text.spread(min(defined)), text.spread(max(defined))
     span = low if low == high else f"{low} to {high}"
     n_small = sum(value <= MATTERS for value in defined)
-    assumed = [power.correlation for power in known if power.n_models == 1]
+    assumed = [power for power in known if power.n_models == 1]
     told = (
         f"Two models that are asked the same are told apart in {text.percent(POWER)} % "
         f"of cases if {span} apart, as run; a difference of {text.spread(MATTERS)} "
@@ -560,7 +560,8 @@ def _power_sentence(known: Sequence[TaskPower]) -> str:
     if assumed:
         told += (
             f" For {_scores(len(assumed))}, how alike two models are over "
-            f"items is assumed: a correlation of {text.correlation(assumed[0])}."
+            f"{alike_over(assumed[0])} is assumed: a correlation of "
+            f"{text.correlation(assumed[0].correlation)}."
         )
     return told
 
@@ -601,7 +602,7 @@ def _power_table(
             ("Task", False),
             ("Model", False),
             ("Design", False),
-            ("Correlation over items", True),
+            ("Correlation of two models", True),
             ("Items as run", True),
             ("Found as run", True),
             *((f"{n:,} items", True) for n in items),
@@ -671,7 +672,7 @@ def _alike(power: TaskPower) -> str:
         return ""
     seen = "assumed" if power.n_models == 1 else f"from {power.n_models} models"
     rho = text.correlation(power.correlation)
-    return f"Correlation of two models over items: {rho} ({seen})."
+    return f"Correlation of two models over {alike_over(power)}: {rho} ({seen})."
 
 
 def _noise_json(noise: Noise) -> dict[str, Any]:
