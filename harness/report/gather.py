@@ -22,9 +22,9 @@ from harness.stats.formulation_table import (
 )
 from harness.stats.irt_table import TaskIrt, irt_table
 from harness.stats.item_table import TaskItems, item_table
+from harness.stats.last_step_prompts import PromptedRun, last_step_prompts
 from harness.stats.ledger_table import TaskLedger, ledger_table
 from harness.stats.power_table import TaskPower, power_table
-from harness.stats.prompted_table import PromptedRun, prompted_table
 from harness.stats.ranks import RankMethod
 from harness.stats.respondents import Respondents, respondents
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
@@ -322,7 +322,7 @@ def gather(
         powers, unpredicted = power_table(
             facets, chosen, confidence_level=confidence_level
         )
-        prompted, unprompted = prompted_table(
+        prompted, unprompted = last_step_prompts(
             facets,
             size=discriminative,
             confidence_level=confidence_level,

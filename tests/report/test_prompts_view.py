@@ -13,7 +13,7 @@ from harness.report.gather import gather
 from harness.report.views import prompts as view
 from harness.report.views.prompts import CURVES, prompt_view
 from harness.stats.estimate import Estimate, Interval, undefined
-from harness.stats.prompted_table import prompted_table
+from harness.stats.last_step_prompts import last_step_prompts
 
 TEMPLATES = ("plain", "asked", "short", "odd")
 
@@ -283,7 +283,7 @@ def test_templates_without_a_common_item_are_told(simulated_store):
 def altered(data, change):
     """Return data of one run whose scores were changed."""
     scores = data.prompted[0].scores
-    rows, _ = prompted_table([replace(scores, scores=change(scores).astype(float))])
+    rows, _ = last_step_prompts([replace(scores, scores=change(scores).astype(float))])
     return replace(data, prompted=rows)
 
 

@@ -1,6 +1,7 @@
 """Tables of responses for the statistics, as a store would give them."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -80,6 +81,30 @@ def simulated(joined):
                     }
                 )
         return joined(rows)
+
+    return make
+
+
+@pytest.fixture
+def templated(simulated):
+    """Return a maker of answers with given scores, templates × repeats × items."""
+
+    def make(scores, *, seeds=(1,), step=10, **columns):
+        rng = np.random.default_rng(4)
+        parts = [
+            simulated(
+                dict.fromkeys([(seed, step) for seed in seeds], of_items),
+                rng=rng,
+                template=f"t{t}",
+                template_digest=f"d{t}",
+                repeat=k,
+                sampled=True,
+                **columns,
+            )
+            for t, of_template in enumerate(scores)
+            for k, of_items in enumerate(of_template)
+        ]
+        return pd.concat(parts)
 
     return make
 

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from harness.errors import InputError
@@ -16,27 +15,16 @@ from harness.streams import stream
 
 
 @pytest.fixture
-def prompted(simulated):
+def prompted(templated):
     """Return answers to six items under nine templates; two of them tell templates."""
 
     def make(*, seeds=(1,), n_templates=9, n_repeats=4):
         rng = np.random.default_rng(4)
         p = np.full((n_templates, 6), 0.5)
         p[:, 2] = p[:, 5] = np.linspace(0.05, 0.95, n_templates)
-        scores = (rng.random((n_repeats, n_templates, 6)) < p) * 1
-        parts = [
-            simulated(
-                {(seed, 10): scores[k, t] for seed in seeds},
-                rng=rng,
-                template=f"t{t}",
-                template_digest=f"d{t}",
-                repeat=k,
-                sampled=True,
-            )
-            for t in range(n_templates)
-            for k in range(n_repeats)
-        ]
-        return facet_scores(pd.concat(parts)), scores.transpose(1, 2, 0).astype(float)
+        scores = ((rng.random((n_repeats, n_templates, 6)) < p) * 1).swapaxes(0, 1)
+        tables = facet_scores(templated(scores, seeds=seeds))
+        return tables, scores.swapaxes(1, 2).astype(float)
 
     return make
 

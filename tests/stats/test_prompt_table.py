@@ -15,27 +15,13 @@ from harness.stats.prompts.variance import prompt_variance
 
 
 @pytest.fixture
-def prompted(simulated):
+def prompted(templated):
     """Return a maker of answers to templates × repeats × items, and their scores."""
 
-    def make(*, task="a", seeds=(1,), n_templates=9, n_repeats=3, n_items=6, **columns):
+    def make(*, n_templates=9, n_repeats=3, **columns):
         rng = np.random.default_rng(4)
-        scores = rng.integers(0, 2, (n_templates, n_repeats, n_items))
-        parts = [
-            simulated(
-                {(seed, 10): scores[t, k] for seed in seeds},
-                rng=rng,
-                task=task,
-                template=f"t{t}",
-                template_digest=f"d{t}",
-                repeat=k,
-                sampled=True,
-                **columns,
-            )
-            for t in range(n_templates)
-            for k in range(n_repeats)
-        ]
-        return pd.concat(parts), scores.transpose(0, 2, 1).astype(float)
+        scores = rng.integers(0, 2, (n_templates, n_repeats, 6))
+        return templated(scores, **columns), scores.transpose(0, 2, 1).astype(float)
 
     return make
 
@@ -79,7 +65,7 @@ def test_what_has_one_template_or_answer_is_refused_with_the_reason(prompted):
     frame = pd.concat([one, single, prompted()[0]])
     rows, refused = prompt_table(facet_scores(frame))
 
-    assert [row.scores.task for row in rows] == ["a"]
+    assert [row.scores.task for row in rows] == ["task"]
     assert {who.task: error.code for who, error in refused} == {
         "one template": "too-few-replicates",
         "single answers": "items-differ",

@@ -32,8 +32,8 @@ from harness.report.sheets.prompts import facet_name
 from harness.stats.discriminative_table import TaskDiscriminative
 from harness.stats.estimate import Estimate
 from harness.stats.facets import FacetScores
+from harness.stats.last_step_prompts import PromptedRun
 from harness.stats.prompt_table import TaskPrompts
-from harness.stats.prompted_table import PromptedRun
 from harness.stats.prompts.curves import CurvePoint, Design
 from harness.stats.prompts.grid import Order
 from harness.stats.prompts.held_out import CHOICE_NAMES

@@ -38,7 +38,7 @@ class PromptedRun:
     cautions: tuple[Caution, ...] = ()
 
 
-def prompted_table(
+def last_step_prompts(
     tables: Iterable[FacetScores],
     *,
     size: int | None = None,
