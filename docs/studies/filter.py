@@ -720,7 +720,8 @@ def say_worlds(page: Page) -> None:
         "There are 32 user prompts; variances are those of the chances themselves, "
         "between all that could be drawn.",
         "The last column but one is the consistency `σ²_α / (σ²_α + σ²_γ)`; "
-        "`select_discriminative` warns from 0.5 on (`homogeneous-prompts`).",
+        "`select_discriminative` warns where its interval lies above 0.5 "
+        "(`homogeneous-prompts`).",
     )
     page.table(
         [
