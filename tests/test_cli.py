@@ -486,6 +486,15 @@ def test_failed_trials_are_told_and_exit_with_5(evalvar, world, without_models):
     assert "1 × bad on toy seed 0 step 0" in evalvar("status", "s")[1]
 
 
+def test_where_nothing_was_done_the_next_thing_is_why(evalvar, world, without_models):
+    world.write_text(SUITE.replace("[t1, t2]", "[bad]"))
+    without_models.backend = "fakes:RaisingBackend"
+    status, out, _ = evalvar("run", world, "--store", "s")
+
+    assert status == 5
+    assert out.endswith("next: evalvar status s\n")
+
+
 def test_an_interruption_exits_with_130_and_says_what_to_do(
     evalvar, world, without_models
 ):
@@ -609,6 +618,19 @@ def places(store, world):
         ("variance store --confidence 95", "bad-confidence-level", 2),
         ("variance store --confidence nan", "bad-confidence-level", 2),
         ("variance store --monotonicity pearson", "unknown-method", 2),
+        ("variance store --ledger --monotonicity tau-b", "unfit-method", 2),
+        ("variance store --ledger --ddof 1", "unfit-method", 2),
+        ("variance store --ledger --entropy 0", "unfit-method", 2),
+        ("variance store --ledger --by task", "unfit-method", 2),
+        ("variance store --ledger --continuous margin", "unfit-method", 2),
+        ("snr store --continuous --metric acc", "unfit-method", 2),
+        ("select stable store --size 5 --sizes 3,4", "bad-option", 2),
+        ("select stable store --size 5 --to ids --json", "bad-option", 2),
+        ("select stable store --size 5 -o - --format csv", "bad-option", 2),
+        ("select discriminative store --to samples --json", "bad-option", 2),
+        ("select discriminative store -o ", "bad-option", 2),
+        ("select discriminative store --train-seed 99", "nothing-stored", 2),
+        ("plan suite.yaml --items ", "bad-option", 2),
         ("report store -o page.html --metric nothing", "unknown-metric", 2),
         ("report store -o page.html --continuous nothing", "unknown-metric", 2),
         ("report store -o page.html --confidence 0", "bad-confidence-level", 2),
@@ -648,6 +670,53 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     assert (ended, out) == (status, "")
     assert_one_line(err, code)
     assert files(places) == before
+
+
+def test_a_choice_is_told_once(evalvar, store):
+    _, _, err = evalvar("variance", store, "--format", "xml")
+    assert "'--format': 'xml' is not one of 'table', 'md', 'csv', 'json' (see" in err
+
+    _, _, err = evalvar("variance", store, "--ddof", "2")
+    assert "equal to 1, not '2' (see" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("variance store --model nobody", "of nobody; it has toy;"),
+        ("variance store --task nothing", "of nothing; it has t1, t2;"),
+        ("variance store --formulation letters", "of letters; it has cloze;"),
+        ("variance store --task t1 --formulation choice", "t1 of choice; it has cloze"),
+        (
+            "select discriminative store --train-seed 99",
+            "training seed 99; it has 0, 1;",
+        ),
+        ("variance store --steps 99:", "there are 0, 10 ["),
+    ],
+)
+def test_what_there_is_is_named_where_something_else_is_asked(
+    evalvar, world, store, arguments, says
+):
+    _, _, err = evalvar(*arguments.split())
+
+    assert says in err
+
+
+def test_one_step_is_a_range_of_itself(evalvar, store):
+    one, both = (
+        evalvar("variance", store, "--steps", steps) for steps in ("10", "10:10")
+    )
+
+    assert one == both
+    assert one[0] == 0
+
+
+def test_a_limit_is_of_each_row(evalvar, store):
+    plain = evalvar("items", store)[1]
+    limited = evalvar("items", store, "--limit", "2")[1]
+
+    assert "to look at first" not in plain
+    assert limited.count("the 2 items to look at first") == 2
 
 
 @pytest.mark.parametrize(

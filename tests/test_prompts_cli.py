@@ -187,7 +187,8 @@ def test_one_template_is_refused(evalvar, tmp_path):
         (("--epsilon", "0"), "bad-tolerance"),
         (("--confidence", "1"), "bad-confidence-level"),
         (("--model", "nobody"), "nothing-stored"),
-        (("--steps", "9"), "bad-steps"),
+        (("--steps", "last"), "bad-steps"),
+        (("--steps", "8"), "no-responses"),
     ],
 )
 def test_what_is_no_question_is_refused(evalvar, store, options, code):

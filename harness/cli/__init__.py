@@ -66,12 +66,13 @@ def _run() -> int:
     try:
         return app(prog_name="evalvar", standalone_mode=False) or OK
     except TyperException as error:
-        text = error.format_message().rstrip(".")
+        text = error.format_message().rstrip(".").replace("Value error, ", "")
         if not text:  # a group without a command has shown its help
             return BAD_INPUT
         given = "".join(
             f", not {one['input']!r}"
             for one in getattr(error.__cause__, "errors", list)()
+            if repr(one["input"]) not in text
         )
         command = getattr(error, "ctx", None)
         path = command.command_path if command else "evalvar"

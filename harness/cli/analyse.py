@@ -11,7 +11,6 @@ from harness.cli.app import ANALYSE, app, subset_app
 from harness.cli.options import (
     ConfidenceOption,
     ContinuousOption,
-    DdofOption,
     EntropyOption,
     FormatOption,
     FormulationOption,
@@ -19,7 +18,6 @@ from harness.cli.options import (
     LargerOption,
     MetricOption,
     ModelOption,
-    MonotonicityOption,
     StepsOption,
     StorePath,
     TableFormat,
@@ -44,6 +42,10 @@ if TYPE_CHECKING:
     from harness.stats.respondents import Respondents
     from harness.stats.subsets.quality import Method
     from harness.stats.tables import Kind, ScoreTable
+
+
+TWO_VALUED = {"acc", "acc_norm", "acc_bytes", "exact_match"}
+"""Metrics of which an answer's score is 0 or 1."""
 
 
 class HoldOut(StrEnum):
@@ -88,28 +90,54 @@ def variance(
     steps: StepsOption = None,
     metric: MetricOption = None,
     continuous: ContinuousOption = None,
-    ddof: DdofOption = 1,
+    ddof: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=1, help="1: sample SD over seeds, as if absent; 0: population."
+        ),
+    ] = None,
     confidence: ConfidenceOption = 0.95,
-    monotonicity: MonotonicityOption = "tau-b",
+    monotonicity: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank correlation: tau-b, tau-a, spearman or sign; tau-b if absent."
+        ),
+    ] = None,
     by: Annotated[
-        By, typer.Option("--by", help="A line for each task, or for each part of it.")
-    ] = By.task,
+        By | None,
+        typer.Option(
+            "--by", help="A line for each task, as if absent, or for each part of it."
+        ),
+    ] = None,
     ledger: Annotated[
         bool,
         typer.Option(
             "--ledger", help="A line for each source of noise: items, seeds, templates…"
         ),
     ] = False,
-    entropy: EntropyOption = 0,
+    entropy: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Where random draws start; same number, same output. 0 if absent.",
+        ),
+    ] = None,
     format_: FormatOption = TableFormat.table,
     json_: Json = False,
 ) -> None:
     """Say how much of each benchmark's score is noise."""
     if ledger:
-        if by is not By.task or continuous:
+        unused = {
+            "--by": by,
+            "--continuous": continuous,
+            "--ddof": ddof,
+            "--monotonicity": monotonicity,
+            "--entropy": entropy,
+        }
+        if given := [name for name, value in unused.items() if value is not None]:
             raise InputError(
-                "--ledger has a line for each source of noise of one metric; leave "
-                "--by and --continuous out, and name the metric with --metric",
+                "--ledger has a line for each source of noise of one metric, which "
+                f"--metric names; leave {' and '.join(given)} out",
                 code="unfit-method",
             )
         sources = store, model, task, formulation, steps, metric
@@ -122,7 +150,9 @@ def variance(
     from harness.stats.formulation_table import formulation_table
     from harness.stats.variance import variance_table
 
-    method = cast("RankMethod", monotonicity)
+    ddof = 1 if ddof is None else ddof
+    entropy = entropy or 0
+    method = cast("RankMethod", "tau-b" if monotonicity is None else monotonicity)
     tables = _tables(store, model, task, formulation, steps, metric, continuous)
     if by is By.formulation:
         pairs, unlike = formulation_table(
@@ -228,6 +258,12 @@ def snr(
         "confidence_level": confidence,
         "entropy": entropy,
     }
+    if is_continuous and metric in TWO_VALUED:
+        raise InputError(
+            f"--metric {metric} is right or wrong, and --continuous asks for one that "
+            "is neither; leave one of the two out",
+            code="unfit-method",
+        )
     people = _people(store, model, task, formulation, steps, metric, kind)
     rows, refused = signal_table(people, larger=model_pairs(larger), **options)
     if not rows:
@@ -248,8 +284,12 @@ def items(
     steps: StepsOption = None,
     metric: MetricOption = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="Items shown where one task is asked for.")
-    ] = 20,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Items shown of each row; 20 if absent, where one task is asked for.",
+        ),
+    ] = None,
     share: Annotated[
         float, typer.Option(help="Share of items that pruning leaves out.")
     ] = 0.25,
@@ -271,8 +311,8 @@ def items(
     if not rows:
         raise refused[0][1]
     sheets = [item_sheet(rows, refused)]
-    if len(rows) == 1:
-        sheets.append(worst_items_sheet(rows[0], limit=limit))
+    if limit is not None or task is not None or len(rows) == 1:
+        sheets += [worst_items_sheet(row, limit=limit or 20) for row in rows]
     show_rows("items", rows, sheets, format_, json_)
 
 

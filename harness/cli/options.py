@@ -11,6 +11,14 @@ import typer
 
 from harness.errors import InputError
 
+
+def named_path(words: str) -> Path:
+    """Read a path, which the empty one, the folder where we are, is by mistake."""
+    if not words:
+        raise typer.BadParameter("it is empty; name a file")
+    return Path(words)
+
+
 SuitePath = Annotated[
     Path, typer.Argument(help="A suite file, such as suites/quickstart.yaml.")
 ]
@@ -63,7 +71,9 @@ FormulationOption = Annotated[
 StepsOption = Annotated[
     str | None,
     typer.Option(
-        "--steps", metavar="FIRST:LAST", help="Only these steps; either may be absent."
+        "--steps",
+        metavar="FIRST:LAST",
+        help="Only these steps; either may be absent; or one step alone.",
     ),
 ]
 LargerOption = Annotated[
@@ -108,15 +118,18 @@ def counts(option: str, words: str) -> list[int]:
 
 
 def step_range(words: str | None) -> tuple[int | None, int | None]:
-    """Read FIRST:LAST, either of which may be absent."""
+    """Read FIRST:LAST, either of which may be absent; or one step alone."""
     first, colon, last = (":" if words is None else words).partition(":")
+    if not colon:
+        colon, last = first, first
     try:
         low, high = int(first) if first else None, int(last) if last else None
     except ValueError:
         colon, low, high = "", None, None
     if not colon:
         raise InputError(
-            f"--steps {words!r} is not FIRST:LAST, such as 1000:5000 or 1000:",
+            f"--steps {words!r} is not FIRST:LAST, such as 1000:5000 or 1000:, nor "
+            "one step",
             code="bad-steps",
         )
     if low is not None and high is not None and low > high:

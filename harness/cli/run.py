@@ -19,6 +19,7 @@ from harness.cli.options import (
     StoreOption,
     SuitePath,
     WorkersOption,
+    named_path,
 )
 from harness.cli.streams import print_json, say
 from harness.errors import InputError, RunError
@@ -34,6 +35,7 @@ ItemsOption = Annotated[
     Path | None,
     typer.Option(
         "--items",
+        parser=named_path,
         help="Only these items of its tasks: a file that evalvar select wrote.",
     ),
 ]
@@ -229,6 +231,8 @@ def _say_result(read: Suite, where: str, result: SweepResult) -> None:
     )
     _say_errors(result)
     following = "prompts" if len(read.templates) > 1 else "variance"
+    if result.n_failed and not result.n_done:
+        following = "status"  # which says why
     print(f"store: {where}\nnext: evalvar {following} {where}")
 
 

@@ -24,12 +24,20 @@ from harness.cli.options import (
     TableFormat,
     TaskOption,
     counts,
+    named_path,
     step_range,
 )
-from harness.cli.streams import asked_responses, open_output, show_rows
+from harness.cli.streams import (
+    asked_responses,
+    nothing_stored,
+    open_output,
+    show_rows,
+)
 from harness.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from harness.selection import Selection
     from harness.stats.subsets.choose import SubsetMethod
 
@@ -59,7 +67,12 @@ class HeldOutOf(StrEnum):
 
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="The file to write; - is stdout, alone."),
+    typer.Option(
+        "--output",
+        "-o",
+        parser=named_path,
+        help="The file to write; - is stdout, alone.",
+    ),
 ]
 ToOption = Annotated[
     To | None,
@@ -134,6 +147,13 @@ def stable(
     from harness.stats.subsets.stable import SEARCHED, Tolerances
     from harness.stats.tables import score_tables
 
+    if size is not None and sizes is not None:
+        raise InputError(
+            "--size takes so many items and --sizes searches how many; give one of "
+            "the two",
+            code="bad-option",
+        )
+    _refuse_two_outputs(output, to, format_, json_)
     base = _base(to, suite, output)
     with _written(output, to) as write:
         tables = score_tables(
@@ -206,11 +226,12 @@ def discriminative(
     from harness.stats.discriminative_table import discriminative_table
     from harness.stats.facets import facet_scores
 
+    _refuse_two_outputs(output, to, format_, json_)
     base = _base(to, suite, output)
     with _written(output, to) as write:
         responses = asked_responses(store, model, task, formulation)
         if train_seed is not None:
-            responses = responses[responses["train_seed"] == train_seed]
+            responses = _of_seed(store, responses, train_seed)
         tables = facet_scores(
             responses,
             metric=metric,
@@ -235,6 +256,29 @@ def discriminative(
             show_rows("select-discriminative", rows, [sheet], format_, json_)
         if write is not None:
             write(_text(discriminative_selection(rows, entropy=entropy), to, base))
+
+
+def _of_seed(store: str, responses: pd.DataFrame, train_seed: int) -> pd.DataFrame:
+    """Return the responses of one training seed that there must be."""
+    seeds = responses["train_seed"]
+    chosen = responses[(seeds == train_seed).fillna(False)]
+    if chosen.empty:
+        known = [str(seed) for seed in sorted(seeds.dropna().unique())]
+        raise nothing_stored(store, f"training seed {train_seed}", known=known)
+    return chosen
+
+
+def _refuse_two_outputs(
+    output: Path | None, to: To | None, format_: TableFormat, json_: bool
+) -> None:
+    """Refuse to print a table where standard output is for what is written."""
+    if _is_alone(output, to) and (json_ or format_ is not TableFormat.table):
+        given = "--json" if json_ else f"--format {format_.value}"
+        raise InputError(
+            f"{given} prints the table where the chosen items go; name a file with "
+            "-o, or leave one of the two out",
+            code="bad-option",
+        )
 
 
 def _is_alone(output: Path | None, to: To | None) -> bool:

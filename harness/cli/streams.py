@@ -42,15 +42,19 @@ def asked_responses(
                 code="nothing-stored",
             )
     stored = open_store(store)
-    responses = stored.responses(model=model)
-    asked = responses
-    for name in ("task", "formulation"):
-        if filters[name] is not None:
-            asked = asked[asked[name] == filters[name]]
-    if asked.empty:
-        column = "task" if task and not responses.empty else "model"
-        known = stored.trials()[column].unique().to_pylist()
-        raise nothing_stored(store, *filters.values(), known=sorted(known))
+    asked = responses = stored.responses(model=model)
+    if responses.empty:
+        there = set(stored.responses(["model"])["model"])
+        raise nothing_stored(store, *filters.values(), known=sorted(there))
+    names = [model]
+    for name, value in (("task", task), ("formulation", formulation)):
+        if value is None:
+            continue
+        names.append(value)
+        known = set(asked[name].dropna().unique()) - {""}
+        asked = asked[asked[name] == value]
+        if asked.empty:
+            raise nothing_stored(store, *names, known=sorted(known))
     return responses
 
 

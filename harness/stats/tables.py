@@ -262,6 +262,7 @@ def chosen_responses(
         if value is not None:
             responses = responses[responses[name] == value]
     first, last = steps
+    there = responses["step"].dropna().unique()
     if first is not None:
         responses = responses[(responses["step"] >= first).fillna(False)]
     if last is not None:
@@ -269,7 +270,12 @@ def chosen_responses(
     if len(responses) == 0:
         where = "" if first is None else f" from step {first} on"
         where += "" if last is None else f" up to step {last}"
-        what_to_do = "choose other steps" if where else "run the suite first"
+        what_to_do = "run the suite first"
+        if where:
+            named = [str(step) for step in sorted(there)]
+            shown = [*named[:5], "…", named[-1]] if len(named) > 7 else named
+            what_to_do = "choose other steps"
+            what_to_do += f": there are {', '.join(shown)}" if shown else ""
         raise DesignError(
             f"there are no responses to summarise{where}; {what_to_do}",
             code="no-responses",

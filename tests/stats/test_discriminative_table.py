@@ -112,6 +112,17 @@ def test_the_sheet_has_a_row_for_each_way_and_says_what_was_taken(prompted):
     assert len(sheet.frame()) == 6
 
 
+def test_all_items_are_no_choice_and_one_was_taken(prompted):
+    tables = prompted()[0]
+    (every,) = discriminative_sheet(discriminative_table(tables, 6)[0]).sentences
+    (one,) = discriminative_sheet(discriminative_table(tables, 1)[0]).sentences
+
+    assert every.endswith(
+        ": all 6 items were taken, which is no choice; ask for fewer with --size."
+    )
+    assert "1 of 6 items was taken, at " in one
+
+
 def test_two_answers_to_each_leave_nothing_to_judge_by(prompted):
     rows, _ = discriminative_table(prompted(n_repeats=2)[0], 2)
     told = discriminative_sheet(rows).sentences + tuple(

@@ -164,7 +164,7 @@ def stable_sentence(row: TaskStable) -> str:
     if found.chosen is None:
         return f"{name}: no size that was searched meets all tolerances."
     told = (
-        f"{name}: {found.chosen.n_items:,} of {count(total, 'item')} were taken, "
+        f"{name}: {_taken(found.chosen.n_items, total)}, "
         f"{METHOD_NAMES[found.subset.method] if found.subset else ''}"
     )
     if found.n_random is None:
@@ -186,9 +186,13 @@ def discriminative_sentence(row: TaskDiscriminative) -> str:
     found, scores = row.found, row.scores
     places = [scores.item_indexes[i] for i in found.user_prompts.tolist()]
     first = ", ".join(map(str, places[:5])) + (", …" if len(places) > 5 else "")
+    if len(places) == found.n_user_total:
+        return (
+            f"{_checkpoint(scores)}: all {count(len(places), 'item')} were taken, "
+            "which is no choice; ask for fewer with --size."
+        )
     told = (
-        f"{_checkpoint(scores)}: {len(places):,} of "
-        f"{count(found.n_user_total, 'item')} were taken, at {first}"
+        f"{_checkpoint(scores)}: {_taken(len(places), found.n_user_total)}, at {first}"
     )
     if found.gain.value != found.gain.value:
         return f"{told}; nothing could be held out to judge them by."
@@ -198,6 +202,10 @@ def discriminative_sentence(row: TaskDiscriminative) -> str:
         f"{spread_interval(found.gain)}, and than on all by "
         f"{spread(found.gain_over_all.value)} {spread_interval(found.gain_over_all)}."
     )
+
+
+def _taken(n: int, total: int) -> str:
+    return f"{n:,} of {count(total, 'item')} {'was' if n == 1 else 'were'} taken"
 
 
 def _frontier(row: TaskStable, notes: Footnotes) -> tuple[tuple[str, ...], ...]:
