@@ -25,6 +25,11 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def unicode_of(words: str) -> str:
+    """Return foreign words with halves of surrogate pairs marked, for the store."""
+    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 @dataclass(frozen=True, slots=True)
 class Caution:
     """Something the reader must know before using a number. Not an error."""

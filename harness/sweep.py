@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from harness.frames import TRIALS
 from harness.plan import Plan, n_answers, n_requests, without
-from harness.records import Trial
+from harness.records import Trial, unicode_of
 from harness.run.backend import Placement
 from harness.run.worker import Outcome, tables
 
@@ -254,7 +254,7 @@ def _trial_row(
         "trial_id": trial.trial_id,
         "status": "failed" if answers is None else "done",
         "error_code": outcome.error_code,
-        "error": None if outcome.error is None else _unicode(outcome.error),
+        "error": None if outcome.error is None else unicode_of(outcome.error),
         "model": checkpoint.model,
         "train_seed": checkpoint.train_seed,
         "step": checkpoint.step,
@@ -289,7 +289,7 @@ def _trial_row(
         "device": outcome.provenance.get("device"),
         "host": outcome.host,
         "versions": {
-            name: _unicode(said)
+            name: unicode_of(said)
             for name, said in outcome.provenance.get("versions", {}).items()
         },
         "location": checkpoint.source,
@@ -302,8 +302,3 @@ def _trial_row(
         "forward_seconds": answers.forward_seconds if answers else None,
         "seconds": outcome.seconds,
     }
-
-
-def _unicode(words: str) -> str:
-    """Return foreign words with halves of surrogate pairs marked, for the store."""
-    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -442,6 +442,15 @@ def test_packages_that_are_not_there_are_named(ask, server, monkeypatch):
     assert "pip install 'evalvar[run]'" in failed["error"]
 
 
+def test_text_that_is_no_unicode_is_marked(ask, server):
+    said = json.dumps({"choices": [{"index": 0, "message": {"content": "cat\ud800"}}]})
+    server.fault = lambda *_: said
+    store = ask()
+
+    assert {a["status"] for a in attempts(store)} == {"done"}
+    assert set(answers(store).values()) == {"cat\ufffd"}
+
+
 def test_no_text_is_an_answer_that_is_wrong(ask, server):
     message = {"role": "assistant", "content": None}
     said = json.dumps({"choices": [{"index": 0, "message": message}]})

@@ -23,7 +23,7 @@ from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompleti
 from lm_eval.models.utils import normalize_gen_kwargs, postprocess_generated_text
 
 from harness.errors import ErrorCode, InputError, TrialError
-from harness.records import Checkpoint, Server
+from harness.records import Checkpoint, Server, unicode_of
 from harness.run.lm_eval.model import REFUSED
 from harness.run.lm_eval.scorer import chat_text
 from harness.streams import words
@@ -244,7 +244,8 @@ class Served:
             text = choice["message"]["content"] if self.server.chat else choice["text"]
             # Servers take four stops at most, and some none. What holds no text was
             # all thought, or held back: an answer all the same, and no right one.
-            return str(postprocess_generated_text(text or "", stops, None))
+            text = unicode_of(text or "")
+            return str(postprocess_generated_text(text, stops, None))
 
         return _Ask(("write", name), index, payload, read)
 
