@@ -3,6 +3,7 @@ nothing: the server is a real one, on a port of this machine."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -440,6 +441,15 @@ def test_packages_that_are_not_there_are_named(ask, server, monkeypatch):
 
     assert failed["error_code"] == "extra-missing"
     assert "pip install 'evalvar[run]'" in failed["error"]
+
+
+def test_a_loop_that_runs_already_is_no_hindrance(ask, server):
+    """As in a notebook, and in these tests after those in a browser."""
+
+    async def inside():
+        return ask("inside")
+
+    assert answers(asyncio.run(inside())) == answers(ask("outside"))
 
 
 def test_text_that_is_no_unicode_is_marked(ask, server):

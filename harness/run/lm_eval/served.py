@@ -14,6 +14,7 @@ import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -262,7 +263,7 @@ class Served:
         if left and self.failure is None:
             began = time.perf_counter()
             try:
-                asyncio.run(_Round(self, left, kept).run())
+                _finish(_Round(self, left, kept))
             except TrialError as failure:
                 if failure.code == "no-likelihoods":
                     raise
@@ -409,6 +410,17 @@ class _Round:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self.served.key, "…") if self.served.key else text
+
+
+def _finish(round_: _Round) -> None:
+    """Run a round to its end, in a thread of its own where a loop runs already."""
+    try:
+        asyncio.get_running_loop()  # a notebook's, say
+    except RuntimeError:
+        asyncio.run(round_.run())
+        return
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(round_.run())).result()
 
 
 def _key_of(server: Server) -> str:
