@@ -264,5 +264,5 @@ def test_without_scripts_menus_are_gone_and_tables_stay(visit, html):
     assert page.locator(".suite input:visible").count() == 0
     assert "Mean of all of them: signal" in page.locator(".suite p").first.inner_text()
     assert page.locator("#subset-0-frontier-table").count() == 1
-    assert page.locator("code.command").first.is_visible()
+    assert page.locator("#subsets code.command").first.is_visible()
     assert seen.remote == []

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -449,7 +450,10 @@ def test_a_loop_that_runs_already_is_no_hindrance(ask, server):
     async def inside():
         return ask("inside")
 
-    assert answers(asyncio.run(inside())) == answers(ask("outside"))
+    with ThreadPoolExecutor(1) as thread:  # of which no other test has a loop
+        store = thread.submit(lambda: asyncio.run(inside())).result()
+
+    assert answers(store) == answers(ask("outside"))
 
 
 def test_text_that_is_no_unicode_is_marked(ask, server):
