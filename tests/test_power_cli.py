@@ -174,7 +174,7 @@ def test_what_only_a_person_can_do_is_said(evalvar):
     evalvar("run", "suite.yaml")
     costs = ("--cost", "load=0", "--cost", "item=9", "--cost", "answer=9")
     wish = ("--fixed", "item", "--fixed", "repeat", "--budget", 3000, *costs)
-    where = ("--suite", "suite.yaml", "--write", "-", "--json")
+    where = ("--suite", "suite.yaml", "--write", "-")
     _, out, err = evalvar("power", "results/toy", *wish, *where)
 
     assert out.startswith("# A small one.\n")
@@ -224,6 +224,17 @@ def test_a_store_with_nothing_to_compare_is_refused(evalvar):
         ("bad-target", ["--cost", "load"]),
         ("bad-target", ["--cost", "load=many"]),
         ("bad-target", ["--cost", "load=-1"]),
+        ("bad-target", ["--cost", "load=inf"]),
+        ("bad-target", ["--cost", "load=nan"]),
+        ("bad-target", ["--cost", "load=1", "--cost", "load=2"]),
+        ("bad-target", ["--se", "inf"]),
+        ("bad-target", ["--budget", "nan"]),
+        ("bad-option", ["--suite", "suite.yaml"]),
+        ("bad-option", ["--write", ""]),
+        (
+            "bad-option",
+            ["--se", "0.1", "--write", "-", "--suite", "suite.yaml", "--json"],
+        ),
         ("unknown-facet", ["--cost", "colour=1"]),
         ("unknown-facet", ["--fixed", "colour"]),
         ("bad-power", ["--power", "0.1"]),

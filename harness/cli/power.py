@@ -20,6 +20,7 @@ from harness.cli.options import (
     StorePath,
     TableFormat,
     TaskOption,
+    named_path,
     step_range,
 )
 from harness.cli.streams import (
@@ -88,7 +89,11 @@ def power(
         ),
     ] = None,
     write: Annotated[
-        Path | None, typer.Option(help="Write the suite that buys what is asked for.")
+        Path | None,
+        typer.Option(
+            parser=named_path,
+            help="Write the suite that buys what is asked for; - is stdout, alone.",
+        ),
     ] = None,
     suite: Annotated[
         Path | None, typer.Option(help="The suite that the store came from.")
@@ -108,6 +113,17 @@ def power(
             "--write needs --suite, the file that the store came from, and one of "
             "--se, --difference and --budget",
             code="bad-target",
+        )
+    if suite is not None and write is None:
+        raise InputError(
+            "--suite is what --write starts from; give both, or neither",
+            code="bad-option",
+        )
+    if str(write) == "-" and (json_ or format_ is not TableFormat.table):
+        raise InputError(
+            "--write - prints the suite where the table goes; name a file, or leave "
+            f"{'--json' if json_ else '--format'} out",
+            code="bad-option",
         )
     responses = asked_responses(store, None, task, formulation)
     models = sorted(responses["model"].unique())
@@ -142,18 +158,24 @@ def power(
 
 def _costs(words: Sequence[str] | None) -> dict[str, float]:
     """Read NAME=SECONDS."""
-    costs = {}
+    costs: dict[str, float] = {}
     for word in words or ():
-        name, equals, seconds = word.partition("=")
+        name, _, seconds = word.partition("=")
         try:
-            costs[name] = float(seconds)
+            cost = float(seconds)
         except ValueError:
-            equals = ""
-        if not equals or not costs[name] >= 0:
+            cost = math.nan
+        if not 0 <= cost < math.inf:
             raise InputError(
                 f"--cost {word!r} is not NAME=SECONDS, such as train_seed=3600",
                 code="bad-target",
             )
+        if name in costs:
+            raise InputError(
+                f"--cost gives {name} twice, {costs[name]:g} and {cost:g}; give one",
+                code="bad-target",
+            )
+        costs[name] = cost
     return costs
 
 

@@ -19,6 +19,7 @@ from harness.cli.options import (
     StorePath,
     counts,
     model_pairs,
+    named_path,
 )
 from harness.cli.streams import open_output, open_store
 from harness.errors import DesignError
@@ -35,7 +36,12 @@ def report(
     store: StorePath,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="The HTML file to write; - is stdout."),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=named_path,
+            help="The HTML file to write; - is stdout.",
+        ),
     ],
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     metric: MetricOption = None,

@@ -171,13 +171,23 @@ class Target:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        given = [x for x in (self.se, self.difference, self.seconds) if x is not None]
-        if len(given) > 1 or not all(x > 0 for x in given):
+        targets = {
+            "a standard error": self.se,
+            "a difference": self.difference,
+            "a budget": self.seconds,
+        }
+        given = {name: x for name, x in targets.items() if x is not None}
+        if len(given) > 1:
             raise DesignError(
-                f"{len(given)} targets are given, {given}; give one of a standard "
-                "error, a difference and a budget, above 0",
+                f"{' and '.join(given)} are targets that may contradict; give one",
                 code="bad-target",
             )
+        for name, x in given.items():
+            if not 0 < x < math.inf:
+                raise DesignError(
+                    f"{name} of {x:g} is no target; give a number above 0",
+                    code="bad-target",
+                )
 
 
 def power_table(
