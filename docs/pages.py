@@ -132,10 +132,12 @@ def _kind(value: dict[str, Any]) -> str:
 
 
 def tables() -> str:
-    """Return the columns of both tables."""
+    """Return the columns of all tables."""
     lines: list[str] = []
     for name, columns in (
         ("trials", frames.TRIAL_COLUMNS),
+        ("aggregates", frames.AGGREGATE_COLUMNS),
+        ("marks", frames.MARK_COLUMNS),
         ("responses", frames.RESPONSE_COLUMNS),
     ):
         lines += [f"## {name}", "", "| column | type | meaning |", "|---|---|---|"]

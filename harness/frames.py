@@ -3,6 +3,10 @@
 Two tables make a store: `TRIALS` has one row per attempt at a trial, `RESPONSES`
 one row per answer. Readers join them on ``attempt_id``; the result, `JOINED`, is what
 ``stats`` takes: a response with the identity of its trial beside it.
+
+Two more are there once something is in them: `AGGREGATES`, scores that others published
+without their items, and `MARKS`, what people said of checkpoints: tags, baselines,
+acknowledged regressions.
 """
 
 from __future__ import annotations
@@ -156,12 +160,49 @@ TRIAL_COLUMNS = (
     Column("seconds", pa.float64(), "The whole trial."),
 )
 
+AGGREGATE_COLUMNS = (
+    Column("aggregate_id", pa.string(), "Digest of its content.", False),
+    Column("model", pa.string(), "Family and size.", False),
+    Column("train_seed", pa.int64(), "Seed of the training run."),
+    Column("step", pa.int64(), "Optimizer steps taken."),
+    Column("task", pa.string(), "Task, as the file names it.", False),
+    Column("formulation", pa.string(), "`choice`, `cloze`, or empty.", False),
+    Column("num_fewshot", pa.int32(), "Few-shot examples in the prompt."),
+    Column("template", pa.string(), "Name of the template.", False),
+    Column("metric", pa.string(), "`metric,filter`, as with responses.", False),
+    Column("value", pa.float64(), "The score; higher need not be better."),
+    Column("se", pa.float64(), "Its standard error, where the file gives one."),
+    Column("higher_is_better", pa.bool_(), "Where the file says so."),
+    Column("n_items", pa.int64(), "Items behind it, where the file says."),
+    Column("task_version", pa.string(), "Version that the task gives itself."),
+    Column("backend", pa.string(), "What evaluated it, and its version.", False),
+    Column("location", pa.string(), "The file that it was read from."),
+    Column("finished_at", pa.timestamp("us", tz="UTC"), "When it was evaluated."),
+)
+"""Scores without items: they can be shown, and compared only with great care."""
+
+MARK_COLUMNS = (
+    Column("mark_id", pa.string(), "Drawn at random.", False),
+    Column("kind", pa.string(), "`tag`, `baseline` or `acknowledged`.", False),
+    Column("name", pa.string(), "Of the tag; of the baseline that was set.", False),
+    Column("model", pa.string(), "Which model's; all if null."),
+    Column("step", pa.int64(), "Which checkpoint's; the last one if null."),
+    Column("task", pa.string(), "Which task's; all if null."),
+    Column("reason", pa.string(), "Why, in the words of whoever set it.", False),
+    Column("until", pa.date32(), "Last day on which it holds; for good if null."),
+    Column("author", pa.string(), "Who set it, as the machine knows them."),
+    Column("set_at", pa.timestamp("us", tz="UTC"), "When it was set.", False),
+)
+"""Append-only like all tables: a later mark of the same kind and name stands in for an
+earlier one."""
+
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in columns])
 
 
 RESPONSES, TRIALS = _schema(RESPONSE_COLUMNS), _schema(TRIAL_COLUMNS)
+AGGREGATES, MARKS = _schema(AGGREGATE_COLUMNS), _schema(MARK_COLUMNS)
 
 CONDITION = ("task", "formulation", "num_fewshot", "template", "generation")
 """What is asked, and how: scores are compared within one condition."""

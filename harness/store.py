@@ -1,4 +1,4 @@
-"""Where are the results? Two append-only Delta tables; the only importer of deltalake.
+"""Where are the results? Append-only Delta tables; the only importer of deltalake.
 
 ``trials`` has one row per attempt, ``responses`` one per answer. An attempt's
 responses are committed first and its row in ``trials`` after them; readers take
@@ -23,7 +23,15 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from harness.errors import InputError, StoreError
-from harness.frames import IDENTITY, JOINED, RESPONSES, STORE_FORMAT, TRIALS
+from harness.frames import (
+    AGGREGATES,
+    IDENTITY,
+    JOINED,
+    MARKS,
+    RESPONSES,
+    STORE_FORMAT,
+    TRIALS,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +41,9 @@ DESCRIPTION = "evalvar.store/"
 """What each table's description begins with; the format's number follows."""
 
 TABLES = {"responses": RESPONSES, "trials": TRIALS}
+
+LATER = {"aggregates": AGGREGATES, "marks": MARKS}
+"""Tables that a store has once something is in them."""
 
 UNFIT = re.compile(r"[\x00-\x1f\[\]\\^|]|%[0-9A-Fa-f]{2}")
 """What delta-rs 1.6 panics at in a local path, or takes for another character."""
@@ -66,7 +77,7 @@ class StoreInfo:
 
 
 class Store:
-    """A folder, or an object-store address, that holds the two tables.
+    """A folder, or an object-store address, that holds the tables.
 
     Parameters
     ----------
@@ -135,6 +146,26 @@ class Store:
                 _address(self.path, "trials"), trials.cast(TRIALS), mode="append"
             )
 
+    def append_aggregates(self, rows: pa.Table) -> None:
+        """Commit scores without items, as `frames.AGGREGATES`.
+
+        Raises
+        ------
+        StoreError
+            ``store-not-written``.
+        """
+        self._append_later("aggregates", rows)
+
+    def append_marks(self, rows: pa.Table) -> None:
+        """Commit what people said of checkpoints, as `frames.MARKS`.
+
+        Raises
+        ------
+        StoreError
+            ``store-not-written``.
+        """
+        self._append_later("marks", rows)
+
     def compact(self, *, drop_replaced: bool = False) -> dict[str, int]:
         """Merge small files; return how many there were and are, per table.
 
@@ -145,7 +176,8 @@ class Store:
             a reader that is at work on them fails. They are kept otherwise.
         """
         counts = {}
-        for name in TABLES:
+        later = [n for n in LATER if DeltaTable.is_deltatable(_address(self.path, n))]
+        for name in (*TABLES, *later):
             table = self._table(name)
             counts[f"{name}_before"] = len(table.file_uris())
             with _writing(self.path):
@@ -184,6 +216,18 @@ class Store:
                 strict=True,
             )
         )
+
+    def aggregates(self) -> pa.Table:
+        """Return scores without items, as `frames.AGGREGATES`; each once."""
+        rows = self._read_later("aggregates")
+        order = rows.group_by("aggregate_id", use_threads=False).aggregate([])
+        first = pc.index_in(order["aggregate_id"], value_set=rows["aggregate_id"])
+        return rows.take(first)
+
+    def marks(self) -> pa.Table:
+        """Return all marks, as `frames.MARKS`, in the order in which they were set."""
+        rows = self._read_later("marks")
+        return rows.sort_by([("set_at", "ascending"), ("mark_id", "ascending")])
 
     def cells(self, attempt_ids: Sequence[str]) -> pa.Table:
         """Return which item and repeat each response of these attempts is."""
@@ -305,6 +349,21 @@ class Store:
             )
         return problems
 
+    def _append_later(self, name: str, rows: pa.Table) -> None:
+        schema = LATER[name]
+        address = _address(self.path, name)
+        with _writing(self.path):
+            if not DeltaTable.is_deltatable(address):
+                _make_table(address, schema)
+            write_deltalake(
+                address, rows.select(schema.names).cast(schema), mode="append"
+            )
+
+    def _read_later(self, name: str) -> pa.Table:
+        if not DeltaTable.is_deltatable(_address(self.path, name)):
+            return LATER[name].empty_table()
+        return self._read(name, LATER[name].names).cast(LATER[name])
+
     def _table(self, name: str) -> DeltaTable:
         return _open(self.path, name)
 
@@ -373,7 +432,7 @@ def _make_folder(folder: Path) -> None:
     # A table's folder without its log is one that another driver is making.
     if folder.is_file() or (
         folder.is_dir()
-        and {entry.name for entry in folder.iterdir()} - TABLES.keys()
+        and {entry.name for entry in folder.iterdir()} - {*TABLES, *LATER}
         and not any(log.is_dir() for log in logs)
     ):
         raise _something_else(folder)

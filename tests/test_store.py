@@ -1,5 +1,6 @@
 """What readers see of a store, whatever happened to those who wrote it."""
 
+import datetime as dt
 import hashlib
 import os
 import shutil
@@ -17,7 +18,7 @@ from fakes import N_ITEMS, commit, fake_plan, run_fake
 
 import harness.store
 from harness.errors import InputError, StoreError
-from harness.frames import IDENTITY, JOINED, RESPONSES, TRIALS
+from harness.frames import AGGREGATES, IDENTITY, JOINED, MARKS, RESPONSES, TRIALS
 from harness.store import Store
 
 EXAMPLE = Path(__file__).parent.parent / "results/example"
@@ -43,6 +44,50 @@ def files(folder: Path) -> dict[str, str]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+AGGREGATE = dict.fromkeys(AGGREGATES.names) | {
+    "aggregate_id": "a1",
+    "model": "m",
+    "task": "t",
+    "formulation": "",
+    "template": "default",
+    "metric": "acc,none",
+    "backend": "lm-eval 0.3.0",
+    "value": 0.25,
+}
+
+MARK = dict.fromkeys(MARKS.names) | {
+    "mark_id": "m1",
+    "kind": "tag",
+    "name": "release",
+    "reason": "shipped",
+    "set_at": dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
+}
+
+
+# ---- what others said ------------------------------------------------------------
+
+
+def test_aggregates_are_there_once_however_often_they_are_added(store):
+    assert store.aggregates().num_rows == 0
+
+    rows = pa.Table.from_pylist([AGGREGATE], schema=AGGREGATES)
+    store.append_aggregates(rows)
+    store.append_aggregates(rows)
+
+    assert Store(store.path).aggregates().to_pylist() == [AGGREGATE]
+
+
+def test_marks_are_read_in_the_order_in_which_they_were_set(store):
+    assert store.marks().num_rows == 0
+
+    earlier = MARK | {"mark_id": "m0", "set_at": MARK["set_at"] - dt.timedelta(days=1)}
+    for mark in (MARK, earlier):
+        store.append_marks(pa.Table.from_pylist([mark], schema=MARKS))
+
+    assert Store.create(store.path).marks().to_pylist() == [earlier, MARK]
+    assert store.compact()["marks"] == 1
 
 
 # ---- what counts -----------------------------------------------------------------

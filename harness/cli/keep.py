@@ -46,7 +46,7 @@ def compact(
 ) -> None:
     """Merge the small files that many commits leave."""
     counts = open_store(store).compact(drop_replaced=drop_replaced)
-    for name in ("responses", "trials"):
+    for name in [name for name in counts if not name.endswith("_before")]:
         print(f"{name}: {counts[f'{name}_before']} files, now {counts[name]}")
 
 
