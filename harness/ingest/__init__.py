@@ -1,0 +1,1 @@
+"""Results that other tools wrote, as rows of our own tables."""
