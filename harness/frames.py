@@ -97,6 +97,11 @@ RESPONSE_COLUMNS = (
         pa.map_(pa.string(), pa.float64()),
         "lm-eval's own metric values of this response, named `metric,filter`.",
     ),
+    Column(
+        "cluster",
+        pa.string(),
+        "Which items belong together, as those about one passage; null if not said.",
+    ),
 )
 
 TRIAL_COLUMNS = (

@@ -306,6 +306,7 @@ def _request(
         formulation=entry.formulation or "",
         num_fewshot=entry.num_fewshot,
         generation=tuple(sorted((entry.generation or {}).items())),
+        cluster=entry.cluster,
         template=template,
         allow_unsafe_code=entry.task in suite.allow_unsafe_code,
     )

@@ -211,6 +211,9 @@ class TaskRequest:
     generation: tuple[tuple[str, Any], ...] = ()
     """Overrides of the task's generation arguments, as sorted pairs."""
 
+    cluster: str | None = None
+    """Field of the task's documents that says which items belong together."""
+
     template: Template = Template(name="default")
     allow_unsafe_code: bool = False
     """Whether a task that runs model-written code was allowed by name."""

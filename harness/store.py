@@ -45,13 +45,19 @@ TABLES = {"responses": RESPONSES, "trials": TRIALS}
 LATER = {"aggregates": AGGREGATES, "marks": MARKS}
 """Tables that a store has once something is in them."""
 
+ADDED = frozenset({"cluster"})
+"""Columns of `RESPONSES` that stores lack which were written before there were any."""
+
 UNFIT = re.compile(r"[\x00-\x1f\[\]\\^|]|%[0-9A-Fa-f]{2}")
 """What delta-rs 1.6 panics at in a local path, or takes for another character."""
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 BACKTRACE = re.compile(r"\n +0: ")
 
-EVIDENCE = tuple(name for name in RESPONSES.names if name != "attempt_id")
+ABOUT = {"attempt_id", "cluster"}
+"""What is said of a response and is no part of it."""
+
+EVIDENCE = tuple(name for name in RESPONSES.names if name not in ABOUT)
 """What two stores must agree on to hold the same content."""
 
 
@@ -141,6 +147,7 @@ class Store:
                     _address(self.path, "responses"),
                     rows.cast(RESPONSES),
                     mode="append",
+                    schema_mode="merge",  # older stores lack a column
                 )
             write_deltalake(
                 _address(self.path, "trials"), trials.cast(TRIALS), mode="append"
@@ -371,15 +378,22 @@ class Store:
         self, name: str, columns: Sequence[str], filter: pc.Expression | None = None
     ) -> pa.Table:
         table = self._table(name)
+        added = ADDED & {*columns}
         with _reading(self.path):
             dataset = table.to_pyarrow_dataset()
             try:
-                return dataset.to_table(columns=list(columns), filter=filter)
+                lacking = [c for c in added if c not in dataset.schema.names]
+                there = [name for name in columns if name not in lacking]
+                rows = dataset.to_table(columns=there, filter=filter)
             except (OSError, pa.ArrowException) as error:
                 file = _unreadable(dataset)
                 if file is None or file in str(error):
                     raise
                 raise OSError(f"{name}/{file}: {error}") from error
+        for column in lacking:
+            kind = RESPONSES.field(column).type
+            rows = rows.append_column(column, pa.nulls(rows.num_rows, kind))
+        return rows.select(list(columns))
 
 
 def _address(path: str | Path, name: str) -> str:

@@ -293,6 +293,11 @@ class TaskEntry(Section):
     repeats: Positive | None = Field(
         None, description="Answers per item, for tasks that sample."
     )
+    cluster: Name | None = Field(
+        None,
+        description="Field of the task's documents that says which items belong "
+        "together, such as passage_id: they are no independent draws.",
+    )
 
     @field_validator("items")
     @classmethod

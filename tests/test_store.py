@@ -66,6 +66,22 @@ MARK = dict.fromkeys(MARKS.names) | {
 }
 
 
+def test_a_store_without_the_column_of_clusters_is_read_and_added_to(tmp_path):
+    run_fake(tmp_path / "store")
+    path = tmp_path / "store/responses"
+    older = DeltaTable(path).to_pyarrow_table().drop_columns("cluster")
+    shutil.rmtree(path)
+    text = DeltaTable(tmp_path / "store/trials").metadata().description
+    write_deltalake(path, older, description=text)
+
+    there = Store(tmp_path / "store")
+    assert there.responses(["cluster"])["cluster"].isna().all()
+
+    rows = older.slice(0, 1).append_column("cluster", pa.array(["a"]))
+    there.append(TRIALS.empty_table(), [rows])
+    assert there.responses(["cluster"])["cluster"].tolist().count("a") == 1
+
+
 # ---- what others said ------------------------------------------------------------
 
 

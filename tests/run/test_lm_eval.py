@@ -615,6 +615,36 @@ def test_not_a_number_is_no_answer(world, tmp_path, monkeypatch):
     assert "logprobs-not-finite" in result.errors[0]
 
 
+# ---- clusters --------------------------------------------------------------------
+
+
+def clustered(world, tmp_path, field):
+    from harness.store import Store
+
+    path = world / "clustered.yaml"
+    head = (world / "suite.yaml").read_text().split("tasks:\n")[0]
+    path.write_text(
+        f"{head}tasks: [{{task: toy_cloze, cluster: {field}}}]\nresources: {{batch_size: 16}}\n"
+    )
+    run_suite(path, tmp_path / "clustered")
+    return Store(tmp_path / "clustered").responses(task="toy_cloze")
+
+
+def test_items_are_stored_with_the_cluster_that_a_field_names(world, stored, tmp_path):
+    """Which is no part of what was asked: the trial is the same."""
+    rows = clustered(world, tmp_path, "gold")
+    rows = rows.sort_values("item_index")
+
+    assert rows.cluster.tolist() == [str(i * 5 % 4) for i in range(12)]
+    assert set(rows.trial_id) < set(stored.trial_id)
+    assert stored.cluster.isna().all()
+
+
+def test_a_field_that_the_items_lack_is_refused(world, tmp_path):
+    with pytest.raises(SuiteError, match=r"item 0 has no field 'passage'.*gold, opt"):
+        clustered(world, tmp_path, "passage")
+
+
 # ---- sampling --------------------------------------------------------------------
 
 

@@ -72,6 +72,7 @@ def _asked(prompt: Prompt, repeat: int) -> dict[str, Any]:
         "prompt_digest": prompt.prompt_digest,
         "target": prompt.target,
         "target_index": prompt.target_index,
+        "cluster": prompt.cluster,
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.instance import Instance
 
-from harness.records import TaskRequest, digest
+from harness.records import TaskRequest, digest, unicode_of
 from harness.run.lm_eval.tasks import target_index
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ class Prompt:
     choices: list[str] | None
     target_index: int | None
     target: str | None
+    cluster: str | None
+    """Which items it belongs to, where the suite names a field that says so."""
+
     reference: Instance | None
     """Asks for the likelihood of the reference answer of a generation task."""
 
@@ -64,7 +67,7 @@ def build_prompts(
         instance.repeats = 1  # repeats are whole passes of ours
         of_item.setdefault(instance.doc_id, []).append(instance)
     return [
-        _prompt(task, index, instances, chat)
+        _prompt(task, index, instances, chat, request.cluster)
         for index, instances in sorted(of_item.items())
     ]
 
@@ -85,7 +88,11 @@ def tokens_of(prompts: PromptSet, model: Model, tokenizer: str) -> list[list[Tok
 
 
 def _prompt(
-    task: ConfigurableTask, index: int, instances: list[Instance], chat: bool
+    task: ConfigurableTask,
+    index: int,
+    instances: list[Instance],
+    chat: bool,
+    cluster: str | None,
 ) -> Prompt:
     doc = instances[0].doc
     instances = sorted(instances, key=lambda one: one.idx)
@@ -106,6 +113,7 @@ def _prompt(
         choices=choices,
         target_index=gold,
         target=target,
+        cluster=None if cluster is None else unicode_of(str(doc[cluster])),
         reference=reference,
     )
 

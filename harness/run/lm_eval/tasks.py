@@ -72,6 +72,7 @@ class TaskLibrary:
         """
         task = self.load(request)
         _refuse_items_without_answer(task, request)
+        _refuse_items_without_cluster(task, request)
         config = task.config
         documents = task.eval_docs
         if task.OUTPUT_TYPE == "multiple_choice":
@@ -388,6 +389,20 @@ def _refuse_items_without_answer(task: ConfigurableTask, request: TaskRequest) -
             raise SuiteError(
                 f"task {request.task}: item {index} has the answer {str(gold)[:40]!r}, "
                 f"which is none of its {len(list(task.doc_to_choice(doc)))} choices",
+                code="task-invalid",
+            )
+
+
+def _refuse_items_without_cluster(task: ConfigurableTask, request: TaskRequest) -> None:
+    """Refuse a field that does not say of each item where it belongs."""
+    name = request.cluster
+    if name is None:
+        return
+    for index, doc in enumerate(task.eval_docs):
+        if doc.get(name) is None:
+            raise SuiteError(
+                f"task {request.task}: item {index} has no field {name!r}, which "
+                f"cluster: names; its fields are {', '.join(sorted(doc))}",
                 code="task-invalid",
             )
 
