@@ -53,6 +53,7 @@ ErrorCode = Literal[
     "missing-scores",
     "no-calibration",
     "no-checkpoints",
+    "no-figure",
     "no-formulation",
     "no-likelihoods",
     "no-responses",

@@ -1,0 +1,380 @@
+"""What can a notebook ask? Results as frames, what they say, and figures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from harness.errors import DesignError
+from harness.frames import CONDITION
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from harness.ingest.parts import Problem
+    from harness.report.cells import Drawn
+    from harness.report.gather import ReportData
+    from harness.stats.ranks import RankMethod
+
+FigureName = Literal["trend", "trend-continuous", "spread", "snr", "monotonicity"]
+
+WHO = ("model", "train_seed", "step", *CONDITION, "item_id", "item_index", "repeat")
+"""What tells one score from another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Results:
+    """Answers of checkpoints: those of a store, or what other tools wrote.
+
+    Attributes
+    ----------
+    sources : tuple of str
+        What was loaded.
+    problems : tuple of `harness.ingest.parts.Problem`
+        What in foreign files could not be taken, and why.
+    """
+
+    sources: tuple[str, ...]
+    _responses: pd.DataFrame
+    _trials: pd.DataFrame
+    _aggregates: pd.DataFrame
+    problems: tuple[Problem, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Results of {', '.join(self.sources)}: {len(self._responses):,} answers "
+            f"of {len(self.models)} models to {len(self.tasks)} tasks>"
+        )
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that answered."""
+        return _names(self._responses["model"])
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that were put to them."""
+        return _names(self._responses["task"])
+
+    def responses(
+        self,
+        *,
+        model: str | None = None,
+        task: str | None = None,
+        formulation: str | None = None,
+    ) -> pd.DataFrame:
+        """Return the answers: a row each, with the identity of their trial.
+
+        Parameters
+        ----------
+        model, task, formulation : str, optional
+            Only these.
+
+        Returns
+        -------
+        DataFrame
+            Columns of `harness.frames.JOINED`.
+
+        Raises
+        ------
+        DesignError
+            ``nothing-stored``: there is none; names what there is.
+        """
+        return _asked(self._responses, model=model, task=task, formulation=formulation)
+
+    def trials(self) -> pd.DataFrame:
+        """Return what was put to which checkpoint: a row each, failed ones too.
+
+        Returns
+        -------
+        DataFrame
+            Columns of `harness.frames.TRIALS`.
+        """
+        return self._trials
+
+    def aggregates(self) -> pd.DataFrame:
+        """Return scores that came without items, which can be shown, not compared.
+
+        Returns
+        -------
+        DataFrame
+            Columns of `harness.frames.AGGREGATES`.
+        """
+        return self._aggregates
+
+    def scores(
+        self,
+        metric: str | None = None,
+        *,
+        model: str | None = None,
+        task: str | None = None,
+        formulation: str | None = None,
+    ) -> pd.DataFrame:
+        """Return the score of each answer, higher is better.
+
+        Answers of weights that were replaced since are left out.
+
+        Parameters
+        ----------
+        metric : str, optional
+            Of `harness.stats.scores.METRICS`, or another tool's ``metric,filter`` as
+            stored; each task's own if absent.
+        model, task, formulation : str, optional
+            Only these.
+
+        Returns
+        -------
+        DataFrame
+            A row for each answer: ``model``, ``train_seed``, ``step``, ``task``,
+            ``formulation``, ``num_fewshot``, ``template``, ``generation``,
+            ``item_id``, ``item_index``, ``repeat``, ``metric``, ``score``; `nan`
+            where there is none.
+
+        Raises
+        ------
+        DesignError
+            ``nothing-stored``, ``unknown-metric``.
+        """
+        import pandas as pd
+
+        from harness.stats.scores import (
+            default_metrics,
+            metric_scores,
+            score_responses,
+        )
+        from harness.stats.tables import asked_metrics
+
+        current = self._current(model, task, formulation)
+        scored = score_responses(current, asked_metrics(metric))
+        parts = []
+        for _, part in scored.groupby(list(CONDITION), sort=True, observed=True):
+            own = default_metrics(part)[0] if metric is None else metric
+            score = metric_scores(part, own)
+            parts.append(part[list(WHO)].assign(metric=own, score=score))
+        return pd.concat(parts, ignore_index=True)
+
+    def variance(
+        self,
+        *,
+        model: str | None = None,
+        task: str | None = None,
+        formulation: str | None = None,
+        metric: str | None = None,
+        continuous: str | None = None,
+        ddof: int = 1,
+        confidence_level: float = 0.95,
+        rank_method: RankMethod = "tau-b",
+        entropy: int = 0,
+    ) -> pd.DataFrame:
+        """Return how much of each score is noise: a row for each model and task.
+
+        Parameters
+        ----------
+        model, task, formulation : str, optional
+            Only these.
+        metric, continuous : str, optional
+            Metrics instead of each task's own.
+        ddof, confidence_level, rank_method, entropy
+            As `harness.stats.variance.variance_table` takes them.
+
+        Returns
+        -------
+        DataFrame
+            Columns of `harness.stats.variance.variance_frame`.
+
+        Raises
+        ------
+        DesignError
+            ``nothing-stored``, ``unknown-metric``, and what
+            `harness.stats.variance.variance_table` refuses.
+        """
+        from harness.stats.tables import score_tables
+        from harness.stats.variance import variance_frame, variance_table
+
+        self.responses(model=model, task=task, formulation=formulation)
+        tables = score_tables(
+            # Of all tasks: which weights count is not for one to say.
+            self.responses(model=model),
+            discrete=metric,
+            continuous=continuous,
+            task=task,
+            formulation=formulation,
+        )
+        rows = variance_table(
+            tables,
+            ddof=ddof,
+            confidence_level=confidence_level,
+            rank_method=rank_method,
+            entropy=entropy,
+        )
+        return variance_frame(rows)
+
+    def figure(
+        self,
+        name: FigureName,
+        *,
+        model: str | None = None,
+        task: str | None = None,
+        formulation: str | None = None,
+        metric: str | None = None,
+        continuous: str | None = None,
+    ) -> go.Figure:
+        """Return a figure of the report as plotly's object.
+
+        ``trend`` is score against training step, with the band of the seeds, and
+        ``trend-continuous`` that of the continuous metric; ``spread`` has seed SD and
+        item standard error side by side, ``snr`` the signal to noise of each task,
+        ``monotonicity`` how steadily it rises.
+
+        Parameters
+        ----------
+        name : str
+            One of these.
+        model, task, formulation : str, optional
+            Only these.
+        metric, continuous : str, optional
+            Metrics instead of each task's own.
+
+        Raises
+        ------
+        DesignError
+            ``no-figure``: there is none of this name; nothing is defined that it
+            could show; or there are several, and one has to be chosen.
+            ``nothing-stored``, ``unknown-metric``.
+        """
+        from harness.report.gather import gather
+
+        names = get_args(FigureName)
+        if name not in names:
+            raise DesignError(
+                f"there is no figure {name!r}; choose one of {', '.join(names)}",
+                code="no-figure",
+            )
+        data = gather(
+            self._current(model, task, formulation),
+            self._trials,
+            title="",
+            discrete=metric,
+            continuous=continuous,
+        )
+        return _the_one(name, [*_drawn(data, name)])
+
+    def _current(
+        self, model: str | None, task: str | None, formulation: str | None
+    ) -> pd.DataFrame:
+        """Return the answers asked for, of the weights that were evaluated last."""
+        from harness.stats.tables import is_current
+
+        current = self._responses[is_current(self._responses)]
+        return _asked(current, model=model, task=task, formulation=formulation)
+
+
+def load(*paths: str | Path, pattern: str | None = None) -> Results:
+    """Read stores, or the files and folders of other tools.
+
+    Parameters
+    ----------
+    paths : str or Path
+        A store: a folder, or an address such as ``s3://…``. Or what lm-eval, Inspect,
+        lighteval and others wrote, which is read and not stored.
+    pattern : str, optional
+        Where in a foreign file's path its model, step and training seed are, such as
+        ``runs/{model}/seed{train_seed}/step{step}``, for files that do not say.
+
+    Raises
+    ------
+    InputError
+        ``store-missing``: nothing is there. What
+        `harness.ingest.load.load_results` refuses.
+
+    Examples
+    --------
+    >>> import harness
+    >>> harness.load("results/example")
+    <Results of results/example: 144,000 answers of 2 models to 6 tasks>
+    """
+    import pandas as pd
+
+    from harness.store import Store
+
+    foreign = [path for path in paths if _is_foreign(path)]
+    stores = [Store(path) for path in paths if path not in foreign]
+    responses = [store.responses() for store in stores]
+    trials = [store.trials().to_pandas() for store in stores]
+    aggregates = [store.aggregates().to_pandas() for store in stores]
+    problems: tuple[Problem, ...] = ()
+    if foreign:
+        from harness.ingest.load import load_results
+
+        loaded = load_results(foreign, pattern=pattern)
+        responses.append(loaded.responses)
+        trials.append(loaded.trials)
+        aggregates.append(loaded.aggregates)
+        problems = loaded.problems
+    return Results(
+        sources=tuple(map(str, paths)),
+        _responses=pd.concat(responses, ignore_index=True),
+        _trials=pd.concat(trials, ignore_index=True),
+        _aggregates=pd.concat(aggregates, ignore_index=True),
+        problems=problems,
+    )
+
+
+def _is_foreign(path: str | Path) -> bool:
+    """Return whether something is there that is no store."""
+    if "://" in str(path):
+        return False
+    logs = (Path(path, name, "_delta_log") for name in ("responses", "trials"))
+    return Path(path).exists() and not any(log.is_dir() for log in logs)
+
+
+def _names(column: pd.Series[Any]) -> tuple[str, ...]:
+    return tuple(sorted(column.dropna().unique()))
+
+
+def _asked(responses: pd.DataFrame, **wanted: str | None) -> pd.DataFrame:
+    """Return the answers of these, among which there must be some."""
+    for name, value in wanted.items():
+        if value is None:
+            continue
+        there = _names(responses[name])
+        responses = responses[responses[name] == value]
+        if responses.empty:
+            raise DesignError(
+                f"there is no answer of {name} {value!r}; "
+                f"there is {', '.join(map(repr, there)) or 'none at all'}",
+                code="nothing-stored",
+            )
+    return responses
+
+
+def _drawn(data: ReportData, name: str) -> Iterator[Drawn]:
+    """Return the page's figures of this name; there may be several panels."""
+    from harness.report.views.noise import noise_views
+    from harness.report.views.trend import panel_views
+
+    if name.startswith("trend"):
+        kind = "continuous" if name.endswith("continuous") else "discrete"
+        for panel in panel_views(data):
+            yield from (d for d in panel.drawn if d.name.endswith(kind))
+    else:
+        yield from (d for d in noise_views(data) if d.name == f"noise-{name}")
+
+
+def _the_one(name: str, drawn: Sequence[Drawn]) -> go.Figure:
+    if len(drawn) > 1:
+        panels = dict.fromkeys(one.about.rstrip(": ") for one in drawn)
+        raise DesignError(
+            f"there are {len(drawn)} figures {name}, of {'; '.join(panels)}: choose "
+            "with task=, formulation= or model=",
+            code="no-figure",
+        )
+    if not drawn or drawn[0].figure is None:
+        reason = drawn[0].sentence.rstrip(".") if drawn else "it needs two steps"
+        raise DesignError(
+            f"figure {name} shows nothing here: {reason}", code="no-figure"
+        )
+    return drawn[0].figure

@@ -1,0 +1,186 @@
+"""The library as a notebook meets it: frames, figures, complaints."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from fakes import N_ITEMS, commit, fake_plan, run_fake
+
+import harness
+from harness import library
+from harness.errors import DesignError, InputError
+from harness.frames import AGGREGATES, JOINED, TRIALS
+from harness.stats.tables import score_tables
+from harness.stats.variance import variance_frame, variance_table
+from harness.store import Store
+
+EXAMPLE = Path(__file__).parents[1] / "results/example"
+
+needs_checkout = pytest.mark.skipif(
+    not EXAMPLE.is_dir(), reason="only a checkout has the example"
+)
+
+
+@pytest.fixture(scope="module")
+def example():
+    return harness.load(EXAMPLE)
+
+
+def test_importing_it_loads_nothing_heavy():
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, harness; dir(harness); print(*sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    heavy = {"pandas", "numpy", "pyarrow", "plotly", "scipy", "ray", "torch", "lm_eval"}
+    assert not heavy & set(told.stdout.split())
+
+
+def test_what_it_exports_is_there_and_nothing_else():
+    assert set(harness.__all__) <= set(dir(harness))
+    assert harness.Results is library.Results
+    with pytest.raises(AttributeError, match="no attribute 'WHO'"):
+        _ = harness.WHO
+
+
+@needs_checkout
+def test_names_are_those_of_the_store(example):
+    assert example.models == ("zoo-small", "zoo-tiny")
+    assert len(example.tasks) == 6
+    assert repr(example).endswith("144,000 answers of 2 models to 6 tasks>")
+    assert example.problems == ()
+
+
+@needs_checkout
+def test_frames_have_the_columns_of_the_tables(example):
+    assert list(example.responses().columns) == JOINED.names
+    assert list(example.trials().columns) == TRIALS.names
+    assert list(example.aggregates().columns) == AGGREGATES.names
+    assert len(example.responses(model="zoo-tiny", task="zoo_agreement")) == 12_000
+
+
+@needs_checkout
+def test_what_is_not_there_is_told_with_what_is(example):
+    with pytest.raises(DesignError, match="'zoo-small', 'zoo-tiny'") as told:
+        example.responses(model="zoo")
+    assert told.value.code == "nothing-stored"
+    with pytest.raises(DesignError, match="there is ''"):
+        example.responses(task="zoo_arithmetic", formulation="cloze")
+
+
+@needs_checkout
+def test_scores_are_each_tasks_own_unless_one_is_named(example):
+    own = example.scores(model="zoo-tiny", task="zoo_arithmetic")
+    named = example.scores("prob_correct", model="zoo-tiny", task="zoo_agreement")
+
+    assert list(own.columns) == [*library.WHO, "metric", "score"]
+    assert set(own["metric"]) == {"exact_match"}
+    assert set(named["metric"]) == {"prob_correct"}
+    assert len(named) == 12_000
+    by_seed = own[own["step"] == 640].groupby("train_seed")["score"].mean()
+    row = example.variance(task="zoo_arithmetic", model="zoo-tiny").iloc[0]
+    assert np.isclose(by_seed.mean(), row["mean"])
+
+
+@needs_checkout
+def test_scores_of_several_tasks_stand_below_each_other(example):
+    scores = example.scores(model="zoo-tiny")
+
+    assert scores["metric"].unique().tolist() == ["acc", "exact_match"]
+    assert len(scores) == 72_000
+
+
+@needs_checkout
+def test_variance_is_the_table_of_the_statistics(example):
+    found = example.variance(task="zoo_facts_cloze", metric="acc_norm", ddof=0)
+
+    tables = score_tables(
+        Store(EXAMPLE).responses(), task="zoo_facts_cloze", discrete="acc_norm"
+    )
+    pd.testing.assert_frame_equal(found, variance_frame(variance_table(tables, ddof=0)))
+
+
+@needs_checkout
+def test_every_figure_is_plotlys(example):
+    for name in ("trend", "trend-continuous", "spread", "snr", "monotonicity"):
+        figure = example.figure(name, task="zoo_facts_cloze", model="zoo-tiny")
+        assert isinstance(figure, go.Figure)
+        assert figure.data
+
+
+@needs_checkout
+def test_a_figure_is_of_what_was_asked(example):
+    figure = example.figure("trend", task="zoo_facts_cloze", metric="acc_norm")
+
+    assert figure.layout.yaxis.title.text == "acc_norm"
+    curves = [trace.name for trace in figure.data if trace.mode == "lines+markers"]
+    assert sorted(curves) == [
+        "zoo_facts_cloze · zoo-small",
+        "zoo_facts_cloze · zoo-tiny",
+    ]
+
+
+@needs_checkout
+def test_a_figure_that_is_none_is_refused(example):
+    with pytest.raises(DesignError, match="no figure 'forrest'; choose") as told:
+        example.figure("forrest")
+    assert told.value.code == "no-figure"
+    with pytest.raises(
+        DesignError, match="4 figures trend, of zoo_agreement; "
+    ) as told:
+        example.figure("trend", model="zoo-tiny")
+    assert told.value.code == "no-figure"
+
+
+def test_a_figure_that_shows_nothing_says_why(tmp_path):
+    run_fake(tmp_path, seeds=(0,), steps=(10,), tasks=("t1",))
+    results = harness.load(tmp_path)
+
+    with pytest.raises(DesignError, match="needs two steps") as told:
+        results.figure("trend")
+    assert told.value.code == "no-figure"
+    with pytest.raises(DesignError, match="monotonicity shows nothing here") as told:
+        results.figure("monotonicity")
+    assert told.value.code == "no-figure"
+
+
+def test_answers_of_replaced_weights_are_left_out_of_scores(tmp_path):
+    store = Store.create(tmp_path)
+    (trial,) = fake_plan(seeds=(0,), steps=(0,), tasks=("t1",)).trials
+    commit(store, trial, "old")
+    newer = replace(
+        trial, checkpoint=replace(trial.checkpoint, weights_digest="others")
+    )
+    commit(store, newer, "new", minute=9)
+    results = harness.load(tmp_path)
+
+    assert len(results.responses()) == 2 * N_ITEMS
+    assert len(results.scores()) == N_ITEMS
+
+
+def test_several_stores_are_read_as_one(tmp_path):
+    run_fake(tmp_path / "one", models=("a",), tasks=("t1",))
+    run_fake(tmp_path / "two", models=("b",), tasks=("t2",))
+    results = harness.load(tmp_path / "one", str(tmp_path / "two"))
+
+    assert results.models == ("a", "b")
+    assert results.tasks == ("t1", "t2")
+    assert len(results.trials()) == 8
+    assert set(results.variance()["task"]) == {"t1", "t2"}
+
+
+def test_a_store_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError) as told:
+        harness.load(tmp_path / "nothing")
+    assert told.value.code == "store-missing"

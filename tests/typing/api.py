@@ -1,0 +1,24 @@
+"""The library as it is typed: checked by mypy, never run."""
+
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as go
+
+import harness
+
+results: harness.Results = harness.load(
+    "results/a", Path("results/b"), pattern="{step}"
+)
+models: tuple[str, ...] = results.models
+tasks: tuple[str, ...] = results.tasks
+responses: pd.DataFrame = results.responses(model="a", task="t", formulation="cloze")
+trials: pd.DataFrame = results.trials()
+aggregates: pd.DataFrame = results.aggregates()
+scores: pd.DataFrame = results.scores("acc", task="t")
+variance: pd.DataFrame = results.variance(metric="acc_norm", rank_method="spearman")
+figure: go.Figure = results.figure("trend", task="t")
+
+results.figure("forrest")  # type: ignore[arg-type]
+results.variance(rank_method="pearson")  # type: ignore[arg-type]
+results.sources = ()  # type: ignore[misc]
