@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     JsonValue,
@@ -26,12 +24,17 @@ from pydantic import (
 
 from harness.errors import InputError, SuiteError
 from harness.records import Template, digest
-
-
-def _printable(name: str) -> str:
-    if not name.isprintable():
-        raise ValueError("a name must be printable and on one line")
-    return name
+from harness.yaml_files import (
+    SCHEMA_DRAFT,
+    FileKind,
+    Name,
+    Section,
+    complaint,
+    nearest,
+    problem_words,
+    read_mapping,
+    with_definitions,
+)
 
 
 def _folder_name(name: str) -> str:
@@ -43,9 +46,6 @@ def _folder_name(name: str) -> str:
 INT64_MAX = 2**63 - 1
 """The largest seed and step that a store's columns hold."""
 
-Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)
-]
 Location = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -53,20 +53,18 @@ Seed = Annotated[int, Field(ge=0, le=INT64_MAX)]
 TrainSeed = Annotated[int, Field(le=INT64_MAX)]
 Step = Annotated[int, Field(ge=0, le=INT64_MAX)]
 
-MOST_VALUES = 200_000
-"""In one suite, aliases written out."""
+SUITE = FileKind(
+    name="suite",
+    advice="give the path of a YAML file that names checkpoints and tasks",
+    needs="at least suite, checkpoints and tasks",
+    error=SuiteError,
+    missing="suite-missing",
+    unreadable="suite-unreadable",
+    invalid="suite-invalid",
+)
 
 SECRETIVE = {"api", "key_env"}
 """Keys that a password is put into by mistake, so that no message shows it."""
-
-SCHEMA_DRAFT = "http://json-schema.org/draft-07/schema#"
-"""The newest draft that the YAML language server documents support for."""
-
-
-class Section(BaseModel):
-    """A part of a suite file: unknown keys are refused, nothing is changed later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class FolderCheckpoint(Section):
@@ -452,55 +450,14 @@ def load_suite(path: Path) -> Suite:
         ``suite-missing``, ``suite-unreadable`` (not YAML), ``suite-invalid`` (names
         the line, the key and the nearest valid one).
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        content = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SuiteError(
-            f"{path}: there is no such suite file; "
-            "give the path of a YAML file that names checkpoints and tasks",
-            code="suite-missing",
-        ) from None
-    except OSError as error:
-        raise SuiteError(
-            f"{path}: cannot be read: {error.strerror}", code="suite-unreadable"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise SuiteError(
-            f"{path}: not UTF-8: {error}", code="suite-unreadable"
-        ) from None
-    try:
-        data = YAML(typ="rt").load(content)
-        plain = _plain(data, iter(range(MOST_VALUES)))
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or getattr(error, "reason", error)
-        raise SuiteError(
-            f"{path}{where}: not YAML: {problem}", code="suite-unreadable"
-        ) from None
-    except RecursionError:
-        raise SuiteError(
-            f"{path}: nested too deeply, or more than {MOST_VALUES:,} values",
-            code="suite-unreadable",
-        ) from None
-    except UnicodeEncodeError as error:
-        raise SuiteError(
-            f"{path}: not Unicode text: {error}", code="suite-unreadable"
-        ) from None
-    if not isinstance(data, Mapping):
-        held = "a list" if isinstance(plain, list) else "one value"
-        raise SuiteError(
-            f"{path}: a suite is a mapping with at least suite, checkpoints and tasks; "
-            f"this file holds {'nothing' if plain is None else held}",
-            code="suite-invalid",
-        )
+    plain, places = read_mapping(path, SUITE)
     try:
         return Suite.model_validate(plain)
     except ValidationError as error:
-        raise SuiteError(_complaint(path, data, error), code="suite-invalid") from None
+        raise SuiteError(
+            complaint(path, places, error, keys=lambda loc: _split(loc)[1], says=_says),
+            code="suite-invalid",
+        ) from None
 
 
 def suite_schema() -> dict[str, Any]:
@@ -513,71 +470,21 @@ def suite_schema() -> dict[str, Any]:
     kinds = schema["properties"]["checkpoints"]["items"]
     kinds["anyOf"] = kinds.pop("oneOf")
     head = {"$schema": SCHEMA_DRAFT, "title": "evalvar suite"}
-    return {**head, **_with_definitions(schema), **head}
+    return {**head, **with_definitions(schema), **head}
 
 
-def _with_definitions(node: Any) -> Any:
-    """Rewrite ``$defs`` as draft 7's ``definitions``."""
-    if isinstance(node, dict):
-        return {
-            "definitions" if key == "$defs" else key: (
-                value.replace("#/$defs/", "#/definitions/")
-                if key == "$ref"
-                else _with_definitions(value)
-            )
-            for key, value in node.items()
-        }
-    if isinstance(node, list):
-        return [_with_definitions(value) for value in node]
-    return node
-
-
-def _plain(node: Any, left: Iterator[int]) -> Any:
-    """Turn ruamel's annotated containers and scalars into plain ones.
-
-    `left` ends where aliases of aliases would come to more than any suite says.
-    """
-    if next(left, None) is None:
-        raise RecursionError
-    if isinstance(node, Mapping):
-        return {str(key): _plain(value, left) for key, value in node.items()}
-    if isinstance(node, str):
-        node.encode()  # half a surrogate pair could be neither stored nor tokenised
-        return str(node)
-    if isinstance(node, Sequence):
-        return [_plain(value, left) for value in node]
-    if isinstance(node, bool) or node is None:
-        return node
-    if isinstance(node, int):
-        return int(node)
-    if isinstance(node, float):
-        return float(node)
-    return node
-
-
-def _complaint(path: Path, data: Any, error: ValidationError) -> str:
-    """Say in one line what is wrong first, where, and what was probably meant."""
-    problems = error.errors()
-    # An unknown key comes before a missing one: it is usually the same key, misspelt.
-    problem = min(problems, key=lambda p: p["type"] != "extra_forbidden")
-    kind, keys = _split(problem["loc"])
-    name = ".".join(str(key) for key in keys) if keys else "the file"
-    given = problem["input"]
+def _says(problem: Any, keys: list[Any]) -> str:
+    kind = _split(problem["loc"])[0]
+    hint = ""
     if problem["type"] == "extra_forbidden":
-        hint = _nearest(str(keys[-1]), list(_section(kind, keys).model_fields))
+        hint = nearest(str(keys[-1]), _section(kind, keys))
         if keys[-1] == "revision" and kind in {"folder", "pattern"}:
             hint = "a local folder has no revisions; use hub: with revision:"
-        says = f"unknown key {name!r}; {hint}"
-    elif problem["type"] == "missing":
-        says = f"{name!r} is missing"
-    elif problem["type"] == "checkpoint_kind":
-        says = f"{name}: {problem['msg']}{_misspelt_kind(given)}"
-    else:
-        message = problem["msg"].removeprefix("Value error, ")
-        shown = "" if keys and keys[-1] in SECRETIVE else _shown(given)
-        says = f"{name}: {message[:1].lower()}{message[1:]}{shown}"
-    tail = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{path}:{_line_of(data, keys)}: {says}{tail}"
+    if problem["type"] == "checkpoint_kind":
+        name = ".".join(map(str, keys))
+        return f"{name}: {problem['msg']}{_misspelt_kind(problem['input'])}"
+    is_secret = bool(keys) and keys[-1] in SECRETIVE
+    return problem_words(problem, keys, hint=hint, is_secret=is_secret)
 
 
 def _split(loc: Sequence[Any]) -> tuple[str | None, list[Any]]:
@@ -601,11 +508,6 @@ def _section(kind: str | None, keys: Sequence[Any]) -> type[Section]:
     return sections[keys[0]] if len(keys) > 1 else Suite
 
 
-def _nearest(key: str, valid: list[str]) -> str:
-    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(valid)}"
-
-
 def _misspelt_kind(entry: Any) -> str:
     known = {key for kind in _CHECKPOINTS.values() for key in kind.model_fields}
     for key in entry if isinstance(entry, Mapping) else ():
@@ -613,32 +515,6 @@ def _misspelt_kind(entry: Any) -> str:
         if near and key not in known:
             return f"; did you mean {near[0]!r} for {key!r}?"
     return ""
-
-
-def _shown(given: Any) -> str:
-    if given is None:
-        return ", got nothing"
-    if not isinstance(given, str | int | float):
-        return ""
-    text = repr(given)
-    return f", got {text if len(text) <= 60 else text[:57] + '...'}"
-
-
-def _line_of(data: Any, keys: Sequence[Any]) -> int:
-    """Return the 1-based line of the deepest of `keys` that the file has."""
-    line = 1
-    for key in keys:
-        try:
-            place = data.lc
-            if isinstance(data, Mapping):
-                key = {str(own): own for own in data}[key]
-                line = place.key(key)[0] + 1
-            else:
-                line = place.item(key)[0] + 1
-            data = data[key]
-        except (AttributeError, KeyError, IndexError, TypeError):
-            break
-    return int(line)
 
 
 def resolve_path(text: str, base: Path, zoo: Path | None) -> Path:
