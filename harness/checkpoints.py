@@ -12,7 +12,6 @@ import glob
 import hashlib
 import itertools
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from harness.errors import CheckpointError
+from harness.patterns import FIELD, path_matcher, refuse_unknown_fields
 from harness.records import Checkpoint, Server, digest
 from harness.suite import (
     ApiModel,
@@ -51,10 +51,6 @@ TOKENIZER = (
     "added_tokens.json",
     "chat_template.jinja",
 )
-
-FIELD = re.compile(r"\{(\w*)\}")
-FIELDS = {"model": "[^/]+", "train_seed": "[0-9]{1,18}", "step": "[0-9]{1,18}"}
-"""What each may stand for; more digits would not fit a store's columns."""
 
 HUB_SCHEME = "hub://"
 """How `Checkpoint.location` names files that are still on the hub."""
@@ -171,7 +167,7 @@ def _from_api(entry: ApiModel, base: Path, zoo: Path | None) -> Checkpoint:
 def _from_pattern(
     entry: PatternCheckpoints, base: Path, zoo: Path | None
 ) -> list[Checkpoint]:
-    _refuse_unknown_fields(entry.pattern)
+    refuse_unknown_fields(entry.pattern)
     names = entry.model
     if "{model}" not in entry.pattern and (names is None or len(names) != 1):
         raise CheckpointError(
@@ -179,7 +175,7 @@ def _from_pattern(
             code="pattern-field",
         )
     folder, source, tail = _split_at_first_field(entry.pattern, base, zoo)
-    matcher = _path_matcher(tail)
+    matcher = path_matcher(tail)
     matches, others = [], []
     wildcards = FIELD.sub("*", glob.escape(tail))
     for candidate in glob.iglob(wildcards, root_dir=folder):  # noqa: PTH207  # escaped
@@ -226,16 +222,6 @@ def _from_pattern(
         )
 
 
-def _refuse_unknown_fields(text: str) -> None:
-    unknown = sorted(set(FIELD.findall(text)) - set(FIELDS))
-    if unknown:
-        raise CheckpointError(
-            f"pattern {text!r} has {{{unknown[0]}}}; "
-            "it may have {model}, {train_seed} and {step}",
-            code="pattern-field",
-        )
-
-
 def _split_at_first_field(
     pattern: str, base: Path, zoo: Path | None
 ) -> tuple[Path, str, str]:
@@ -246,21 +232,6 @@ def _split_at_first_field(
     end = pattern.rfind("/", 0, pattern.find("{")) + 1
     folder = resolve_path(pattern[:end], base, zoo)
     return folder, pattern[:end], str(PurePath(pattern[end:]))
-
-
-def _path_matcher(path: str) -> re.Pattern[str]:
-    """Turn a path with fields into an expression; a field met twice must agree."""
-    seen: set[str] = set()
-    parts: list[str] = []
-    for index, part in enumerate(FIELD.split(path)):
-        if index % 2 == 0:
-            parts.append(re.escape(part))
-        elif part in seen:
-            parts.append(f"(?P={part})")
-        else:
-            seen.add(part)
-            parts.append(f"(?P<{part}>{FIELDS[part]})")
-    return re.compile("".join(parts))
 
 
 def _deepest_existing(folder: Path) -> Path:
@@ -458,8 +429,8 @@ def _hash_file(path: str, _inode: int, _size: int, _changed_ns: int) -> str:
 
 
 def _from_hub(entry: HubCheckpoints) -> list[Checkpoint]:
-    _refuse_unknown_fields(entry.hub)
-    _refuse_unknown_fields(entry.revision)
+    refuse_unknown_fields(entry.hub)
+    refuse_unknown_fields(entry.revision)
     text = entry.hub + entry.revision
     for field, values in (("train_seed", entry.train_seed), ("step", entry.step)):
         if (values is None) == (f"{{{field}}}" in text):
