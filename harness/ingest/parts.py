@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from harness.errors import ErrorCode
+from harness.errors import ErrorCode, InputError
 
 BATCH_ROWS = 20_000
 """Largest number of rows in one batch of a part: what memory is bounded by."""
@@ -34,18 +34,28 @@ class Part:
     """The files that it was read from."""
 
 
+class BrokenFile(InputError):
+    """A foreign file does not hold what its format says; code ``results-broken``."""
+
+    def __init__(self, reason: str, *, line: int | None = None) -> None:
+        super().__init__(reason, code="results-broken")
+        self.line = line
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """What in a file could not be taken."""
 
     file: str
     line: int | None
-    """From 1, where it is one line; otherwise the whole file was left out."""
+    """From 1, where one line is to blame."""
 
     reason: str
     """One sentence."""
 
     code: ErrorCode
+    is_left_out: bool = True
+    """Whether the answers that it is about were left out; otherwise it is a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
