@@ -6,16 +6,19 @@ import base64
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import plotly.graph_objects as go
 
 from harness.report import text
-from harness.report.gather import Row
 from harness.stats.estimate import Estimate
-from harness.stats.variance import MetricVariance
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from harness.report.gather import Row
+    from harness.stats.variance import MetricVariance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

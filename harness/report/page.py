@@ -6,12 +6,12 @@ import base64
 import gzip
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from markupsafe import escape as escape_html
@@ -21,17 +21,12 @@ from harness.report import text
 from harness.report.cells import Drawn, Menu
 from harness.report.figures.dots import ROW_HEIGHT
 from harness.report.figures.style import escape, theme_map
-from harness.report.gather import ReportData
-from harness.report.views.items import items_views
-from harness.report.views.ledger import ledger_view
-from harness.report.views.method import checkpoints, facts, failures, methods, tasks
-from harness.report.views.noise import noise_table, noise_views
-from harness.report.views.prompts import prompt_view
-from harness.report.views.scoreboard import scoreboard
-from harness.report.views.signal import signal_view
-from harness.report.views.subsets import subset_view
-from harness.report.views.summary import cautions, chips
-from harness.report.views.trend import panel_views
+from harness.report.section import Section
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from harness.report.gather import ReportData
 
 PLOTLY_JS = "4.1.1"
 """Version of the vendored bundle; the one that plotly.py writes figures for."""
@@ -41,63 +36,28 @@ BUNDLE = f"plotly-cartesian-{PLOTLY_JS}.min.js"
 
 def render(data: ReportData) -> str:
     """Return the report as one HTML page; the same page for the same data."""
-    panels = panel_views(data)
-    noise = noise_views(data)
-    items = items_views(data)
-    ledger = ledger_view(data)
-    prompts = prompt_view(data)
-    signal = signal_view(data)
-    subsets = subset_view(data)
-    drawn = [
-        *(one for panel in panels for one in panel.drawn),
-        *noise,
-        *(ledger.drawn if ledger else ()),
-        *(one for view in items for one in view.drawn),
-        *(prompts.drawn if prompts else ()),
-        *(signal.drawn if signal else ()),
-        *(one for panel in (subsets.panels if subsets else ()) for one in panel.drawn),
-    ]
-    script = "".join(
-        map(
-            _template_text,
-            ("items.js", "suites.js", "ledger.js", "prompts.js", "page.js"),
-        )
-    )
+    from harness.report.pages.whole import whole_sections
+
+    return page_of(whole_sections(data), title=data.title, kind="Evaluation variance")
+
+
+def page_of(sections: Sequence[Section], *, title: str, kind: str) -> str:
+    """Return a page of these sections, and a navigation of those that have a title."""
+    environment = _environment()
+    drawn = [one for section in sections for one in section.drawn]
+    names = dict.fromkeys(name for section in sections for name in section.scripts)
+    script = "".join(map(_template_text, ("parts.js", *names, "page.js")))
     bundle = bundle_text()
-    environment = Environment(
-        loader=PackageLoader("harness.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    parts = "\n".join(
+        environment.get_template(f"{section.name}.html.j2").render(section.view)
+        for section in sections
     )
-    environment.filters["code"] = _code
     return environment.get_template("page.html.j2").render(
-        data=data,
-        text=text,
+        title=text.clean(title),
+        kind=kind,
+        sections=sections,
+        parts=Markup(parts),  # each escaped what it shows
         version=__version__,
-        findings=text.findings(data.variance),
-        chips=chips(data),
-        cautions=cautions(data),
-        filters={
-            "tasks": sorted({row.variance.task for row in data.rows}),
-            "models": sorted({row.variance.model for row in data.rows}),
-        },
-        scoreboard=scoreboard(data),
-        panels=panels,
-        noise=noise,
-        noise_table=noise_table(data),
-        ledger=ledger,
-        items=items,
-        prompts=prompts,
-        signal=signal,
-        subsets=subsets,
-        methods=methods(data),
-        facts=facts(data),
-        failures=failures(data.failures),
-        checkpoints=checkpoints(data),
-        tasks=tasks(data),
         csp=content_security_policy(bundle, script),
         style=Markup(_template_text("page.css")),  # ours, not the data's
         bundle=Markup(bundle),
@@ -107,6 +67,21 @@ def render(data: ReportData) -> str:
         ),
         theme=script_json(theme_map()),
     )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["code"] = _code
+    environment.filters["clean"] = text.clean
+    return environment
 
 
 def content_security_policy(*scripts: str) -> str:

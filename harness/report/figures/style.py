@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from harness.report import text
-from harness.report.gather import Row
+
+if TYPE_CHECKING:
+    from harness.report.gather import Row
 
 LIGHT = {
     "ink": "#1b1f24",

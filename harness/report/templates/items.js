@@ -1,10 +1,5 @@
-"use strict";
 // Links the figures, tables and answers of items. All numbers and texts are made in Python.
-const ARRAYS = { f4: Float32Array, f8: Float64Array, i4: Int32Array, u1: Uint8Array };
-const unpack = ({ dtype, bdata }) =>
-  Array.from(new ARRAYS[dtype](Uint8Array.from(atob(bdata), (c) => c.charCodeAt(0)).buffer));
-
-function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) {
+PARTS.push(({ figures, byId, say, state, draw, writeAddress, isNarrow }) => {
   const ROWS = 500; // of a table; more are slow, and nobody reads them
   const SLOTS = 12; // small multiples
   const TRACES = 4; // of each: band, curve, expected, observed
@@ -339,6 +334,7 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
   }
 
   const choose = (id, place) => open(id, opened(id) === place ? null : place);
+  const pick = (id, place) => (place === undefined ? undefined : choose(id, place));
 
   async function clear() {
     const some = explorers.filter((id) => boxes.has(id) || rangeOf(id) || opened(id) !== null);
@@ -369,5 +365,5 @@ function itemParts({ figures, byId, say, state, draw, writeAddress, isNarrow }) 
 
   const showAll = () => explorers.forEach((id) => { show(id); fillIfOpen(id); });
 
-  return { shapes: { items, curves, plain, wright }, bind, choose, clear, isKnown, isRange, showAll, start };
-}
+  return { shapes: { items, curves, plain, wright }, picks: { items: pick }, keys: { item: isKnown, range: isRange }, bind, clear, show: showAll, start };
+});

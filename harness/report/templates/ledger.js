@@ -1,6 +1,5 @@
-
 // What other designs would come to, and the figures of sources and of what is found.
-function planParts({ byId, say, state, chosen, draw, writeAddress, fitting, layRows, isNarrow }) {
+PARTS.push(({ byId, say, state, chosen, draw, writeAddress, fitting, layRows, isNarrow }) => {
   const panel = byId("plan");
   const { plans, factors, least, most, nouns } = panel ? JSON.parse(panel.dataset.plan) : { plans: [] };
   const controls = panel ? [...panel.querySelectorAll("[data-facet]")] : [];
@@ -225,5 +224,5 @@ function planParts({ byId, say, state, chosen, draw, writeAddress, fitting, layR
     panel.querySelector("button").addEventListener("click", () => { turnTo({ plan: String(design().row) }); tell(); });
   }
 
-  return { choose, clear, isDelta, isKnown, shapes: { power, stack }, show };
-}
+  return { shapes: { power, stack }, picks: { stack: (_, row) => choose(row) }, keys: { plan: isKnown, delta: isDelta }, show, clear };
+});

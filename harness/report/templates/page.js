@@ -1,4 +1,3 @@
-"use strict";
 // Draws the figures, filters, sorts and saves. All numbers and texts are made in Python.
 (async () => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
@@ -17,7 +16,8 @@
   const PAPER = 680; // pixels between the margins of an A4 page
   const NARROW_ROW = 62;
   const LEGEND_LINE = 30;
-  const state = { task: "", model: "", item: "", range: "", suite: "", plan: "", delta: "", seeds: false, even: false };
+  const FILTERS = ["task", "model", "verdict", "state"];
+  const state = { task: "", model: "", verdict: "", state: "", text: "", seeds: false, even: false };
   const chosen = {}; // number of what each figure with a menu shows
   let theme = null; // null follows the system
   let printing = false;
@@ -46,7 +46,7 @@
         type: "category", categoryorder: "array", categoryarray: steps.map(String),
       });
     }
-    if (narrow.matches && !printing) {
+    if (isNarrow()) {
       // Legend entries stand below each other there, and would take the curves' place.
       const entries = [...data.filter((t) => t.showlegend !== false), ...(spec.layout.shapes ?? [])];
       spec.layout.height += LEGEND_LINE * (entries.length - 1);
@@ -55,14 +55,15 @@
   }
 
   // The rows that the filters leave.
-  const fitting = (rows) =>
-    rows.filter((r) => (!state.task || r.task === state.task) && (!state.model || r.model === state.model));
+  const fits = (name, has) => !state[name] || has === undefined || has === state[name];
+  const says = (words) => !state.text || words.toLowerCase().includes(state.text.toLowerCase());
+  const fitting = (rows) => rows.filter((r) => FILTERS.every((name) => fits(name, r[name])) && says(r.label));
 
   function layRows(layout, shown, height) {
     layout.yaxis.categoryarray = shown.map((r) => r.label);
     layout.yaxis.range = [shown.length - 0.5, -0.5];
     let rowHeight = height;
-    if (narrow.matches && !printing) {
+    if (isNarrow()) {
       // Beside the marks, labels would leave them half of the screen: put them above.
       rowHeight = NARROW_ROW;
       // As annotations: tick labels inside the plot hang plotly 4.1.1 with grouped marks.
@@ -99,7 +100,7 @@
       for (const key of ["x", "y", "text", "textposition", "hovertext", "customdata"]) if (trace[key]) trace[key] = only(trace[key]);
       if (Array.isArray(trace.marker.size)) trace.marker.size = only(trace.marker.size);
     }
-    if (id === "signal-noise") suites.mark(spec);
+    for (const part of parts) part.mark?.(spec, id);
     return { data: spec.data, layout: spec.layout };
   }
 
@@ -113,7 +114,7 @@
       for (const trace of data)
         trace.text &&= trace.text.map((words, i) => names[i] + words + trace.meta.after);
     for (const trace of data) if (trace.like) trace.hovertext = data[trace.like].text;
-    if (narrow.matches && !printing)
+    if (isNarrow())
       layout.height += LEGEND_LINE * (data.filter((t) => t.showlegend !== false).length - 1);
     return { data, layout };
   }
@@ -122,14 +123,14 @@
     const div = byId(id);
     if (div.closest("[hidden]")) return null;
     const spec = structuredClone(figures[id]);
-    let { data, layout } = { cloud, dots, menu, trend, ...items.shapes, ...plans.shapes, ...prompts.shapes }[spec.kind](spec, id);
+    let { data, layout } = shapes[spec.kind](spec, id);
     if (isDark()) [data, layout] = [recolour(data), recolour(layout)];
     if (printing) Object.assign(layout, { width: PAPER, autosize: false });
     else layout.autosize = true;
     // Not react(): it keeps the margins of the width before, and the legend overlaps.
     const drawn = Plotly.newPlot(div, data, layout, { displayModeBar: false, responsive: true });
     div.on("plotly_click", ({ points }) => pick(id, points[0].customdata));
-    items.bind(div);
+    for (const part of parts) part.bind?.(div);
     return drawn;
   }
 
@@ -138,23 +139,21 @@
   // ---- filters, kept in the address ---------------------------------------------
 
   function applyFilters() {
-    const fits = (wanted, has) => !wanted || has === undefined || has === wanted;
     const any = (wanted, list) => !wanted || JSON.parse(list).includes(wanted);
     each("tbody tr", (row) => {
-      row.hidden = !fits(state.task, row.dataset.task) || !fits(state.model, row.dataset.model);
+      const isTask = row.dataset.task !== undefined;
+      row.hidden = FILTERS.some((name) => !fits(name, row.dataset[name])) || (isTask && !says(wordsOf(row.cells[0])));
     });
-    each("th[data-model], td[data-model]", (cell) => {
-      cell.hidden = !fits(state.model, cell.dataset.model);
-    });
+    each("th[data-model], td[data-model]", (cell) => { cell.hidden = !fits("model", cell.dataset.model); });
     each(".panel", (panel) => {
       panel.hidden = !any(state.task, panel.dataset.tasks) || !any(state.model, panel.dataset.models);
     });
-    for (const name of ["task", "model"]) if (byId(`filter-${name}`)) byId(`filter-${name}`).value = state[name];
+    for (const name of [...FILTERS, "text"]) if (byId(`filter-${name}`)) byId(`filter-${name}`).value = state[name];
   }
 
   function writeAddress(section) {
     const query = new URLSearchParams();
-    for (const name of ["task", "model", "item", "range", "suite", "plan", "delta"]) if (state[name]) query.set(name, state[name]);
+    for (const name of Object.keys(keys)) if (state[name]) query.set(name, state[name]);
     const anchor = section ?? location.hash.slice(1).split("?")[0];
     const hash = anchor + (query.size ? `?${query}` : "");
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
@@ -163,32 +162,20 @@
   function readAddress() {
     const [anchor, query = ""] = location.hash.slice(1).split("?");
     const wanted = new URLSearchParams(query);
-    for (const name of ["task", "model"]) {
+    for (const [name, isKnown] of Object.entries(keys)) {
       const value = wanted.get(name) ?? "";
-      const known = [...(byId(`filter-${name}`)?.options ?? [])].some((o) => o.value === value);
-      state[name] = known ? value : "";
+      state[name] = isKnown(value) ? value : "";
     }
-    const item = wanted.get("item") ?? "";
-    state.item = items.isKnown(item) ? item : "";
-    const range = wanted.get("range") ?? "";
-    state.range = items.isRange(range) ? range : "";
-    const suite = wanted.get("suite") ?? "";
-    state.suite = suites.isKnown(suite) ? suite : "";
-    const plan = wanted.get("plan") ?? "";
-    state.plan = plans.isKnown(plan) ? plan : "";
-    const delta = wanted.get("delta") ?? "";
-    state.delta = plans.isDelta(delta) ? delta : "";
     return anchor;
   }
 
   async function select(change) {
     Object.assign(state, change);
     applyFilters();
-    items.showAll();
-    suites.show();
-    plans.show();
+    for (const part of parts) part.show?.();
     writeAddress();
-    say(state.task || state.model ? `Showing ${[state.task, state.model].filter(Boolean).join(", ")}` : "Showing everything");
+    const narrowed = [...FILTERS, "text"].map((name) => state[name]).filter(Boolean);
+    say(narrowed.length ? `Showing ${narrowed.join(", ")}` : "Showing everything");
     await drawAll();
   }
 
@@ -197,8 +184,7 @@
 
   // Or it names what another figure should show.
   const pick = (id, custom) => {
-    if (figures[id].kind === "items") return custom === undefined ? undefined : items.choose(id, custom);
-    if (figures[id].kind === "stack") return plans.choose(custom);
+    for (const { picks } of parts) if (picks?.[figures[id].kind]) return picks[figures[id].kind](id, custom);
     const { picks } = figures[id].menu ?? {};
     if (!picks) choose(custom);
     else if (custom !== undefined) turn(picks, custom);
@@ -218,6 +204,11 @@
   const plain = (label) =>
     label.replaceAll("&#123;", "{").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 
+  // Cells of a map, as points that the arrow keys walk over.
+  const cells = ({ x, y, z }, curve) =>
+    z.flatMap((line, r) => line.map((value, c) => (
+      { curve, point: c, place: { xval: c, yval: r }, label: `${y[r]}, ${x[c]}: ${value}`, x: x[c], y: y[r], row: r })));
+
   function pointsOf(div) {
     const rank = (y) => (div.layout.yaxis.type === "category" ? div.layout.yaxis.categoryarray.indexOf(y) : 0);
     const points = div.data.flatMap((trace, curve) =>
@@ -225,7 +216,7 @@
         ? (trace.hovertext ?? trace.text).map((label, point) => ({
             curve, point, label, x: trace.x[point], y: trace.y[point], row: rank(trace.y[point]), custom: trace.customdata?.[point],
           }))
-        : trace.type === "heatmap" ? prompts.cells(trace, curve) : [],
+        : trace.type === "heatmap" ? cells(trace, curve) : [],
     );
     // What is not defined has words but no place.
     return points.filter(({ y }) => y !== null).sort((a, b) => a.row - b.row || a.curve - b.curve || a.point - b.point);
@@ -326,19 +317,20 @@
     drawAll();
   }
 
-  const items = itemParts({
-    figures, byId, say, state, draw, writeAddress, isNarrow: () => narrow.matches && !printing,
-  });
+  // ---- parts of sections -----------------------------------------------------------
 
-  const suites = suiteParts({ byId, say, state, draw, writeAddress });
-
-  const prompts = promptParts({
-    say, draw, menu, legendLine: LEGEND_LINE, isNarrow: () => narrow.matches && !printing,
-  });
-
-  const plans = planParts({
-    byId, say, state, chosen, draw, writeAddress, fitting, layRows, isNarrow: () => narrow.matches && !printing,
-  });
+  const isNarrow = () => narrow.matches && !printing;
+  const parts = PARTS.map((make) => make({
+    figures, byId, each, say, state, chosen, draw, select, turn, writeAddress, fitting, fits, layRows, menu, plain, isNarrow, legendLine: LEGEND_LINE,
+  }));
+  const shapes = Object.assign({ cloud, dots, menu, trend }, ...parts.map((part) => part.shapes));
+  const keys = {
+    ...Object.fromEntries(FILTERS.map((name) =>
+      [name, (value) => [...(byId(`filter-${name}`)?.options ?? [])].some((o) => o.value === value)])),
+    text: () => Boolean(byId("filter-text")),
+    ...Object.assign({}, ...parts.map((part) => part.keys)),
+  };
+  for (const name of Object.keys(keys)) state[name] ??= "";
 
   // ---- start -----------------------------------------------------------------------
 
@@ -354,7 +346,7 @@
   addEventListener("afterprint", () => print(false));
   matchMedia("print").addEventListener("change", (event) => print(event.matches));
   addEventListener("hashchange", () => {
-    const shown = () => `${state.task} ${state.model} ${state.item} ${state.range} ${state.suite} ${state.plan} ${state.delta}`;
+    const shown = () => Object.keys(keys).map((name) => state[name]).join(" ");
     const before = shown();
     // A plain anchor, such as a caution's, leaves the filters as they are.
     if (!location.hash.includes("?")) return writeAddress();
@@ -364,18 +356,17 @@
   });
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    items.clear();
-    suites.clear();
-    plans.clear();
-    if (state.task || state.model) select({ task: "", model: "" });
+    for (const part of parts) part.clear?.();
+    const narrowing = [...FILTERS, "text"];
+    if (narrowing.some((name) => state[name])) select(Object.fromEntries(narrowing.map((name) => [name, ""])));
   });
   if (byId("filters")) {
     byId("filters").hidden = false;
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
-    byId("filter-task").addEventListener("change", (e) => select({ task: e.target.value }));
-    byId("filter-model").addEventListener("change", (e) => select({ model: e.target.value }));
-    byId("show-seeds").addEventListener("change", (e) => select({ seeds: e.target.checked }));
-    byId("even-steps").addEventListener("change", (e) => select({ even: e.target.checked }));
+    for (const name of FILTERS) byId(`filter-${name}`)?.addEventListener("change", (e) => select({ [name]: e.target.value }));
+    byId("filter-text")?.addEventListener("input", (e) => select({ text: e.target.value.trim() }));
+    byId("show-seeds")?.addEventListener("change", (e) => select({ seeds: e.target.checked }));
+    byId("even-steps")?.addEventListener("change", (e) => select({ even: e.target.checked }));
   }
   each(".menu select[data-for]", (s) => s.addEventListener("change", () => turn(s.dataset.for, s.value)));
   each(".sort", (b) => b.addEventListener("click", () => sort(b.closest("th"))));
@@ -384,10 +375,8 @@
     Plotly.downloadImage(byId(b.dataset.for), { format: b.dataset.format, filename: b.dataset.for, scale: 2 });
   }));
   const anchor = readAddress();
-  items.start();
-  suites.show();
-  plans.show();
-  prompts.start();
+  for (const part of parts) part.start?.();
+  for (const part of parts) part.show?.();
   showTheme();
   applyFilters();
   await drawAll();

@@ -1,6 +1,5 @@
-"use strict";
 // One run at a time, and room for its figures. All numbers and texts are made in Python.
-function promptParts({ say, draw, menu, isNarrow, legendLine }) {
+PARTS.push(({ say, draw, menu, isNarrow, legendLine }) => {
   const ROW = 26; // pixels of a template
   const AROUND = 270; // of titles and axes of two panels below each other
 
@@ -24,11 +23,6 @@ function promptParts({ say, draw, menu, isNarrow, legendLine }) {
     return { data, layout };
   }
 
-  // Cells of a map, as points that the arrow keys walk over.
-  const cells = ({ x, y, z }, curve) =>
-    z.flatMap((line, r) => line.map((value, c) => (
-      { curve, point: c, place: { xval: c, yval: r }, label: `${y[r]}, ${x[c]}: ${value}`, x: x[c], y: y[r], row: r })));
-
   const runsOf = (select) => select.closest(".panel").querySelectorAll(".run");
   function show(select) {
     for (const run of runsOf(select)) run.hidden = run.dataset.run !== select.value;
@@ -44,5 +38,5 @@ function promptParts({ say, draw, menu, isNarrow, legendLine }) {
     }
   }
 
-  return { shapes: { curve, map }, cells, start };
-}
+  return { shapes: { curve, map }, start };
+});

@@ -1,5 +1,5 @@
 // Signal and noise of the mean of those tasks that the reader chooses.
-function suiteParts({ byId, say, state, draw, writeAddress }) {
+PARTS.push(({ byId, say, state, draw, writeAddress }) => {
   const panels = [...document.querySelectorAll(".suite")];
   const suites = panels.map((panel) => {
     const { models, steps, scores } = JSON.parse(panel.dataset.suite);
@@ -106,5 +106,9 @@ function suiteParts({ byId, say, state, draw, writeAddress }) {
     });
   }
 
-  return { clear, isKnown, mark, show };
-}
+  function markTasks(spec, id) {
+    if (id === "signal-noise") mark(spec);
+  }
+
+  return { keys: { suite: isKnown }, mark: markTasks, show, clear };
+});

@@ -1,0 +1,1 @@
+"""Which sections does each kind of page have? One module for each kind."""
