@@ -173,6 +173,40 @@ def statistics() -> str:
     return "\n".join(lines)
 
 
+def library() -> str:
+    """Return what `import harness` offers, with all that its docstrings say."""
+    public = [getattr(harness, name) for name in harness.__all__ if name[0] != "_"]
+    lines: list[str] = []
+    for member in sorted(public, key=inspect.isclass):
+        lines += [f"## harness.{member.__name__}", "", *_documented(member)]
+        for name, part in vars(member).items() if inspect.isclass(member) else ():
+            is_part = inspect.isfunction(part) or isinstance(part, property)
+            if is_part and not name.startswith("_"):
+                lines += [f"### {member.__name__}.{name}", "", *_documented(part)]
+    return "\n".join(lines)
+
+
+def _documented(member: Any) -> Iterator[str]:
+    """Yield a signature, then each section of a docstring in numpydoc's form."""
+    if inspect.isfunction(member):
+        call = _signature(member).strip("`").replace("(self, ", "(")
+        yield from ("```text", call.replace("(self)", "()"), "```", "")
+    text = (inspect.getdoc(member) or "").replace("``", "`")
+    about, *sections = re.split(r"^(\w+)\n-+\n", text, flags=re.MULTILINE)
+    for paragraph in about.strip().split("\n\n"):
+        yield from (" ".join(paragraph.split()), "")
+    for title, body in zip(sections[::2], sections[1::2], strict=True):
+        if title == "Examples":  # the how-to has them
+            continue
+        yield from (f"| {title.lower()} | |", "|---|---|")
+        for entry in re.split(r"\n(?=\S)", body.strip()):
+            name, _, meaning = entry.partition("\n")
+            name, _, kind = name.partition(" : ")
+            words = " ".join([f"{kind}." if kind else "", *meaning.split()])
+            yield f"| `{name}` | {_cell(words.strip())} |"
+        yield ""
+
+
 def _signature(member: Any) -> str:
     """Return a function with its arguments, or a result with its fields."""
     if inspect.isclass(member):

@@ -33,7 +33,7 @@ class Results:
     ----------
     sources : tuple of str
         What was loaded.
-    problems : tuple of `harness.ingest.parts.Problem`
+    problems : tuple of Problem
         What in foreign files could not be taken, and why.
     """
 
