@@ -1,0 +1,70 @@
+"""How do values found in a file become rows of our table?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from harness.ingest.columns import Columns
+from harness.ingest.parts import BATCH_ROWS
+from harness.records import unicode_of
+
+BATCH_CHARS = 2**26
+"""Text in one batch: long answers make it shorter than `BATCH_ROWS`."""
+
+MOST_REPEAT = 2**15 - 1
+"""Largest number of a repeat that its column holds."""
+
+
+def batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:
+    """Return rows in batches, `metrics` as pairs; a column that a row lacks is null."""
+    columns, n_chars = Columns(), 0
+    for row in rows:
+        columns.add(row, row["metrics"])
+        n_chars += sum(len(row.get(name) or "") for name in ("text", "answer"))
+        if len(columns) == BATCH_ROWS or n_chars > BATCH_CHARS:
+            yield columns.batch()
+            n_chars = 0
+    if len(columns):
+        yield columns.batch()
+
+
+def number(value: object) -> float | None:
+    """Return a finite number as float; anything else is no score."""
+    if not isinstance(value, bool | int | float):
+        return None
+    try:
+        score = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return score if math.isfinite(score) else None
+
+
+def words(value: object) -> str | None:
+    """Return text that UTF-8 can hold; null for anything that is none."""
+    if not isinstance(value, str):
+        return None
+    return value if value.isascii() else unicode_of(value)
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return an object of JSON; an empty one for anything that is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def moment(value: object) -> datetime | None:
+    """Return a date with its time; one without a zone is taken for UTC."""
+    try:
+        if isinstance(value, str):
+            found = datetime.fromisoformat(value)
+        elif (seconds := number(value)) is not None:
+            found = datetime.fromtimestamp(seconds, UTC)
+        else:
+            return None
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+    except (ValueError, OverflowError, OSError):
+        return None
