@@ -425,14 +425,14 @@ def hall_p_value(scores: Floats, *, df: float | None = None) -> Floats:
 
 
 def hall_p_of_moments(
-    ratio: Floats, skewness: Floats, n: int, *, df: Floats | float
+    ratio: Floats, skewness: Floats, n: Floats | int, *, df: Floats | float
 ) -> Floats:
     """Return `hall_p_value` of series known by mean over SD (ddof=1) and skewness."""
     from scipy.special import stdtr
 
     c = skewness
     g = ratio + c * ratio**2 / 3 + c**2 * ratio**3 / 27 + c / (6 * n)
-    return np.asarray(2 * stdtr(df, -math.sqrt(n) * np.abs(g)))
+    return np.asarray(2 * stdtr(df, -np.sqrt(n) * np.abs(g)))
 
 
 def _sd_and_skewness(scores: Floats, mean: Floats) -> tuple[Floats, Floats]:

@@ -289,9 +289,9 @@ def paired_difference(
 def tango_interval(
     n_better: npt.NDArray[Any],
     n_worse: npt.NDArray[Any],
-    n_items: int,
+    n_items: int | Floats,
     *,
-    confidence_level: float = 0.95,
+    confidence_level: float | Floats = 0.95,
 ) -> tuple[Floats, Floats]:
     """Return the ends of Tango's interval for differences of paired shares.
 
@@ -307,6 +307,8 @@ def tango_interval(
     ----------
     n_better, n_worse : ndarray
         Of the same shape.
+    n_items, confidence_level : number or ndarray of that shape
+        Of each.
 
     References
     ----------
@@ -315,7 +317,7 @@ def tango_interval(
     from scipy.special import ndtri
 
     b, c = (np.asarray(x, dtype=np.float64) for x in (n_better, n_worse))
-    z = float(ndtri(0.5 + confidence_level / 2))
+    z = -ndtri((1 - np.asarray(confidence_level)) / 2)
     return _where_tango_is(b, c, n_items, z), -_where_tango_is(c, b, n_items, z)
 
 
@@ -631,7 +633,7 @@ def _squares(values: Floats) -> tuple[Floats, list[list[int]]]:
     return squares, cancelled
 
 
-def _where_tango_is(b: Floats, c: Floats, n: int, z: float) -> Floats:
+def _where_tango_is(b: Floats, c: Floats, n: int | Floats, z: Floats) -> Floats:
     """Return D where T(D) = z, by bisection; -1 where T is below z everywhere."""
     low, high = np.full(b.shape, -1.0), np.asarray((b - c) / n)
     # Rounding leaves what is under a root at 1e-17 below 0.

@@ -181,6 +181,7 @@ class TaskDifference:
     template: str
     generation: str
     metric: str
+    settings: str = ""
     baseline: Side
     candidate: Side
     n_items: int

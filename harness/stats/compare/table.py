@@ -1,0 +1,195 @@
+"""Who is better, at which task, and how surely? Choices against a baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import DesignError
+from harness.frames import check_responses
+from harness.stats.collapse import collapse
+from harness.stats.compare.contestants import contestants, settled
+from harness.stats.compare.judge import Rules, judge_average, judge_tasks
+from harness.stats.compare.results import AVERAGE, Choice, Comparison
+from harness.stats.compare.rounds import rounds
+from harness.stats.intervals import check_level
+from harness.stats.pairs import Correction
+from harness.stats.tables import Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIN_ITEMS = 30
+"""Below so many items a difference is not judged, if nothing else is said."""
+
+
+def compare(
+    responses: pd.DataFrame,
+    choices: Sequence[Choice],
+    *,
+    baseline: str | None = None,
+    metric: str | None = None,
+    kind: Kind = "discrete",
+    task: str | None = None,
+    formulation: str | None = None,
+    correction: Correction = "holm",
+    delta: float | Mapping[str, float] | None = None,
+    min_items: int = MIN_ITEMS,
+    confidence_level: float = 0.95,
+    clusters: Mapping[str, Any] | None = None,
+    fixed: Collection[str] = (),
+    allow: Collection[str] = (),
+    trials: pd.DataFrame | None = None,
+) -> Comparison:
+    """Return how candidates differ from a baseline, and every choice from every other.
+
+    Answers are paired by item within one condition; repeats are averaged for each item
+    first. A difference is that of `harness.stats.compare.difference.pair_moments`, its
+    interval that of `intervals` there: over items, in clusters where they are known,
+    and over training seeds where both sides have 2 or more. Sides that were asked
+    unlike questions have no difference: `harness.stats.comparable.mismatches` says what
+    is unlike. Several tests are corrected by
+    `harness.stats.compare.multiplicity.corrected`: over tasks for each candidate, over
+    tasks × pairs in the tables of all pairs. Verdicts are read from the corrected
+    interval alone.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        Columns of `harness.frames.JOINED`.
+    choices : sequence of Choice
+        2 or more of different names.
+    baseline : str, optional
+        Name of a choice; the first where it is left out.
+    metric : str, optional
+        Instead of each task's own, as `harness.stats.tables.score_tables` takes it.
+    kind : {"discrete", "continuous"}
+        Which of each task's own metrics.
+    delta : float or mapping of task to float, optional
+        Largest loss that counts as no worse, in score units.
+    min_items : int
+        Below so many paired items a difference is not judged; nor do such tasks count
+        in the correction.
+    clusters : mapping of item id to cluster, optional
+        Instead of the clusters that are stored.
+    fixed : collection of {"train_seed"}
+        With it intervals are for these very checkpoints, whatever seeds they have.
+    allow : collection of str
+        What shall not block, of `harness.stats.comparable.BLOCKING`.
+    trials : DataFrame, optional
+        Columns of `harness.frames.TRIALS`: versions of packages stand nowhere else.
+
+    Raises
+    ------
+    SchemaError
+        ``missing-columns``.
+    DesignError
+        ``unknown-model``, ``bad-steps``, ``too-few-respondents``, ``bad-option``,
+        ``unknown-task``, ``missing-clusters``, ``unknown-method``, ``unknown-metric``,
+        ``bad-confidence-level``, ``no-responses``.
+
+    Notes
+    -----
+    Cautions of a difference: ``no-training-seeds``, where a side has one training
+    seed, so that the interval is for these checkpoints; ``few-seeds``;
+    ``items-not-shared``; those of the tables that it is of. Of the whole:
+    those of `harness.stats.collapse.collapse`.
+    """
+    check_responses(responses)
+    check_level(confidence_level)
+    choices = _baseline_first(settled(responses, choices), baseline)
+    _check_options(responses, delta, min_items, fixed)
+    chosen, found = collapse(responses[_is_chosen(responses, choices)])
+    asked = contestants(
+        chosen,
+        choices,
+        kind=kind,
+        metric=metric,
+        task=task,
+        formulation=formulation,
+        trials=trials,
+    )
+    met, uncompared = rounds(asked, choices, allow=allow, clusters=clusters)
+    rules = Rules(
+        correction=correction,
+        confidence_level=confidence_level,
+        delta=delta,
+        min_items=min_items,
+        over_seeds="train_seed" not in fixed,
+    )
+    average, why_not = judge_average(met, choices, rules)
+    return Comparison(
+        choices=choices,
+        tasks=judge_tasks(met, rules),
+        average=average,
+        correction=correction,
+        confidence_level=confidence_level,
+        min_items=min_items,
+        fixed=tuple(sorted(fixed)),
+        uncompared=(*uncompared, *why_not),
+        cautions=found,
+    )
+
+
+def _baseline_first(
+    choices: tuple[Choice, ...], baseline: str | None
+) -> tuple[Choice, ...]:
+    if baseline is None:
+        return choices
+    first = [choice for choice in choices if choice.name == baseline]
+    if not first:
+        names = ", ".join(choice.name for choice in choices)
+        raise DesignError(
+            f"the baseline {baseline!r} is not among those compared; choose of {names}",
+            code="unknown-model",
+        )
+    return (*first, *(choice for choice in choices if choice.name != baseline))
+
+
+def _is_chosen(
+    responses: pd.DataFrame, choices: Sequence[Choice]
+) -> npt.NDArray[np.bool_]:
+    """Tell responses of the chosen models at the chosen steps."""
+    model, step = responses["model"], responses["step"]
+    chosen = np.zeros(len(responses), dtype=bool)
+    for name, at in {(choice.model, choice.step) for choice in choices}:
+        is_here = step.isna() if at is None else step.eq(at).fillna(False)
+        chosen |= (model == name).to_numpy(dtype=bool) & is_here.to_numpy(dtype=bool)
+    return chosen
+
+
+def _check_options(
+    responses: pd.DataFrame,
+    delta: float | Mapping[str, float] | None,
+    min_items: int,
+    fixed: Collection[str],
+) -> None:
+    if unknown := sorted({*fixed} - {"train_seed"}):
+        raise DesignError(
+            f"{unknown[0]!r} cannot be fixed; give train_seed, or nothing",
+            code="bad-option",
+        )
+    if min_items < 2:
+        raise DesignError(
+            f"min_items is {min_items}; a difference needs 2 items or more",
+            code="bad-option",
+        )
+    named = delta if isinstance(delta, Mapping) else {}
+    losses = named.values() if isinstance(delta, Mapping) else [delta or 0.0]
+    if bad := [loss for loss in losses if not 0 <= loss < math.inf]:
+        raise DesignError(
+            f"delta is {bad[0]}; give the largest loss that counts as no worse, 0 or "
+            "more, in score units",
+            code="bad-option",
+        )
+    tasks = {*responses["task"].unique()}
+    if missing := sorted({*named} - tasks - {AVERAGE}):
+        raise DesignError(
+            f"delta names the task {missing[0]!r}; choose of "
+            f"{', '.join(sorted(tasks))}",
+            code="unknown-task",
+        )
