@@ -268,19 +268,7 @@ class Store:
         wanted = list(columns or JOINED.names)
         own = [n for n in RESPONSES.names if n in wanted or n == "attempt_id"]
         rows = self._read("responses", own)
-        place = pc.index_in(
-            rows["attempt_id"], value_set=trials["attempt_id"].combine_chunks()
-        )
-        if place.null_count:  # seldom; a filter copies every row
-            visible = pc.is_valid(place)
-            rows, place = rows.filter(visible), place.filter(visible)
-        for name in IDENTITY:
-            if name in wanted:
-                column = trials[name].combine_chunks()
-                if pa.types.is_string(column.type):
-                    column = _in_name_order(column)
-                rows = rows.append_column(name, column.take(place.combine_chunks()))
-        return rows.select(wanted)
+        return joined(trials, rows, wanted)
 
     def responses(
         self,
@@ -293,15 +281,7 @@ class Store:
 
         Lists and maps stay Arrow's: as Python objects they cost more than all else.
         """
-        import pandas as pd
-
-        table = self.response_table(columns, model=model, task=task)
-        types = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
-        types |= {
-            t: pd.ArrowDtype(t) for t in table.schema.types if pa.types.is_nested(t)
-        }
-        frame: pd.DataFrame = table.to_pandas(types_mapper=types.get)
-        return frame
+        return as_frame(self.response_table(columns, model=model, task=task))
 
     def info(self) -> StoreInfo:
         """Count what the store holds."""
@@ -394,6 +374,44 @@ class Store:
             kind = RESPONSES.field(column).type
             rows = rows.append_column(column, pa.nulls(rows.num_rows, kind))
         return rows.select(list(columns))
+
+
+def joined(trials: pa.Table, rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
+    """Put the identity of their trial beside responses; those of no trial are left out.
+
+    Parameters
+    ----------
+    trials, rows : Table
+        `frames.TRIALS`, and of `frames.RESPONSES` what is wanted and ``attempt_id``.
+    wanted : sequence of str
+        Columns of `frames.JOINED`.
+    """
+    place = pc.index_in(
+        rows["attempt_id"], value_set=trials["attempt_id"].combine_chunks()
+    )
+    if place.null_count:  # seldom; a filter copies every row
+        visible = pc.is_valid(place)
+        rows, place = rows.filter(visible), place.filter(visible)
+    for name in IDENTITY:
+        if name in wanted:
+            column = trials[name].combine_chunks()
+            if pa.types.is_string(column.type):
+                column = _in_name_order(column)
+            rows = rows.append_column(name, column.take(place.combine_chunks()))
+    return rows.select(wanted)
+
+
+def as_frame(table: pa.Table) -> pd.DataFrame:
+    """Return a table as a data frame; names are categories.
+
+    Lists and maps stay Arrow's: as Python objects they cost more than all else.
+    """
+    import pandas as pd
+
+    types = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
+    types |= {t: pd.ArrowDtype(t) for t in table.schema.types if pa.types.is_nested(t)}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=types.get)
+    return frame
 
 
 def _address(path: str | Path, name: str) -> str:
