@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 # The order of imports is that of the help.
 # isort: off
-from harness.cli import init, run, analyse, power, prompts, select, share, keep  # noqa: F401
+from harness.cli import init, run, analyse, compare, gate, power, prompts, select, share, keep  # noqa: F401
 
 # isort: on
 from harness.cli.app import BAD_INPUT, INCOMPLETE, OK, app

@@ -137,23 +137,20 @@ class AdvisoryRules(TierRules):
 class HistoryRules(Section):
     """Which checkpoints before the candidate it is measured by."""
 
-    last: Annotated[int, Field(ge=3, le=1000)] = Field(
-        10, description="So many checkpoints before the candidate, the newest."
-    )
-    fewest: Annotated[int, Field(ge=3, le=1000)] = Field(
-        5, description="With fewer there is no prediction, and the gate goes without."
+    last: Annotated[int, Field(ge=5, le=1000)] = Field(
+        10,
+        description="So many checkpoints before the candidate, the newest; with fewer "
+        "than 5 there is no prediction, and the gate goes without.",
     )
     by: Literal["step", "date"] = Field(
         "step", description="What orders them: training steps, or when they were run."
     )
 
-    @model_validator(mode="after")
-    def _last_reaches_fewest(self) -> HistoryRules:
-        if self.last < self.fewest:
-            raise ValueError(
-                f"last: {self.last} checkpoints never reach fewest: {self.fewest}"
-            )
-        return self
+    trend: Literal["none", "linear"] = Field(
+        "none",
+        description="Whether scores are predicted to stay, or to go on along a line, "
+        "as those that training still raises.",
+    )
 
 
 class ConfirmRules(Section):

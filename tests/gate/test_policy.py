@@ -1,8 +1,9 @@
-"""Does a policy say what it must, and does a wrong one say where, and what was meant?"""
+"""Does a policy say what it must, and does a wrong one say where it is wrong?"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jsonschema
 import pytest
@@ -222,13 +223,10 @@ def test_the_schema_takes_what_the_reader_takes():
 
 @given(st.text(max_size=30))
 def test_no_text_is_read_as_anything_but_a_policy(text):
-    from tempfile import TemporaryDirectory
-
     with TemporaryDirectory() as folder:
         path = Path(folder) / "policy.yaml"
         path.write_text(text, encoding="utf-8", errors="replace")
-        try:
+        with pytest.raises(InputError) as caught:
             load_policy(path)
-        except InputError as error:
-            assert error.code in {"policy-invalid", "policy-unreadable"}
-            assert "\n" not in str(error).removeprefix(str(path)).strip()
+
+    assert caught.value.code in {"policy-invalid", "policy-unreadable"}

@@ -1,0 +1,677 @@
+"""Did anything regress? A candidate against baseline, history and noise."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import InputError
+from harness.frames import CONDITION, check_responses
+from harness.gate.decide import Look, against_baseline, against_history, both
+from harness.gate.policy import TIERS, Policy, Tier
+from harness.gate.references import LATEST, Baselines, read_baseline, read_checkpoint
+from harness.gate.results import (
+    Cell,
+    Decision,
+    GateResult,
+    Hidden,
+    MissingTask,
+    Noise,
+    State,
+    Status,
+    TierResult,
+)
+from harness.gate.trail import UNKNOWN, Trail, mean_trail, trails
+from harness.marks import Mark, Marks, Reference
+from harness.stats.compare.multiplicity import corrected
+from harness.stats.compare.results import Choice, Comparison, TaskDifference
+from harness.stats.compare.table import compare
+from harness.stats.estimate import UNDEFINED, Caution, Interval
+from harness.stats.tables import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Condition = tuple[Any, ...]
+
+GATED: tuple[Tier, ...] = ("critical", "supporting")
+"""Tiers that can fail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Row:
+    """One gated comparison before it is judged."""
+
+    difference: TaskDifference
+    trail: Trail | None
+
+
+def judge(
+    responses: pd.DataFrame,
+    *,
+    policy: Policy,
+    marks: Marks | None = None,
+    trials: pd.DataFrame | None = None,
+    baseline: str | None = None,
+    candidate: str | None = None,
+    on: dt.date | None = None,
+) -> GateResult:
+    """Return what a policy says of a checkpoint.
+
+    Each task of each tier is compared with the baseline, paired by item, and with what
+    the checkpoints before the candidate predict. It is a regression where all of this
+    holds:
+
+    1. The candidate is worse than the baseline at the one-sided level
+       ``a = (1 - confidence_level) / 2``, by the paired test, or by one that allows for
+       the noise between checkpoints where that is the larger (`against_baseline`).
+    2. Its score is below the prediction from the last checkpoints at level `a`
+       (`against_history`), where there are enough of them.
+    3. On quiet nights both looks are as bad as that (`both`) with a probability of at
+       most `a`, corrected for the number of tasks in the tier.
+    4. The loss is at least ``delta``.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        Columns of `harness.frames.JOINED`.
+    marks : Marks, optional
+        Baselines, tags and acknowledged regressions.
+    trials : DataFrame, optional
+        Columns of `harness.frames.TRIALS`, failed ones too: they tell a task that was
+        tried and failed from one that nobody asked, and know versions of packages.
+    baseline, candidate : str, optional
+        Instead of what the policy says, in the same words.
+    on : date, optional
+        The day on which acknowledgements must hold; today by the clock if absent.
+
+    Raises
+    ------
+    SchemaError
+        ``missing-columns``.
+    InputError
+        ``no-baseline``, ``unknown-tag``, ``unknown-model``, ``bad-steps``,
+        ``unknown-task``: no tier names any task that is there; those of `compare`.
+
+    Notes
+    -----
+    Cautions: ``candidate-is-baseline``; those of the comparisons as a whole.
+    """
+    check_responses(responses)
+    marks = marks or Marks()
+    on = on or dt.datetime.now(dt.UTC).date()
+    baselines = read_baseline(baseline or policy.baseline, marks, responses)
+    who = _candidate(candidate or policy.candidate, baselines, marks, responses)
+    night = _Night(
+        responses=responses,
+        policy=policy,
+        marks=marks,
+        trials=trials,
+        baselines=baselines,
+        candidate=who,
+        on=on,
+    )
+    return night.result()
+
+
+def _candidate(
+    word: str, baselines: Baselines, marks: Marks, responses: pd.DataFrame
+) -> Reference:
+    if word != LATEST:
+        return read_checkpoint(word, responses)
+    general = baselines("")
+    model = general.model if general else marks.of("baseline")[-1].reference.model
+    return read_checkpoint(model, responses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Night:
+    """All that one judgement rests on."""
+
+    responses: pd.DataFrame
+    policy: Policy
+    marks: Marks
+    trials: pd.DataFrame | None
+    baselines: Baselines
+    candidate: Reference
+    on: dt.date
+
+    def result(self) -> GateResult:
+        """Judge tier after tier."""
+        there = self._tasks()
+        named = {name: tier for tier, name in self.policy.named()}
+        tiers = {t: self.policy.tier(t) for t in {*there, *named}}
+        gated = {task: tier for task, tier in tiers.items() if tier is not None}
+        if not {*gated} & {*there}:
+            raise InputError(
+                f"no tier names a task of {self.candidate} or its baseline; there are "
+                f"{', '.join(sorted(there)[:5])}",
+                code="unknown-task",
+            )
+        compared: dict[Tier, list[Comparison]] = {tier: [] for tier in TIERS}
+        for tier, reference, tasks in self._groups(gated):
+            compared[tier].append(self._compare(tasks, reference))
+        history = self._trails(gated)
+        look = self._look()
+        cells: list[Cell] = []
+        results: list[TierResult] = []
+        missing = self._missing(gated)
+        for tier in TIERS:
+            if self.policy.rules(tier) is None:
+                continue
+            absent = [one for one in missing if one.tier == tier]
+            own, result = self._tier(tier, compared[tier], history, look, absent)
+            cells += own
+            results.append(result)
+        decisions = {result.decision for result in results}
+        status: Status = (
+            "failed"
+            if "fail" in decisions
+            else "inconclusive"
+            if "inconclusive" in decisions
+            else "passed"
+        )
+        references = [self.baselines(task) for task in gated]
+        found = [c for tier in TIERS for one in compared[tier] for c in one.cautions]
+        return GateResult(
+            status=status,
+            candidate=self.candidate,
+            baselines=tuple(dict.fromkeys(r for r in references if r is not None)),
+            policy=self.policy,
+            on=self.on,
+            look=look,
+            tiers=tuple(results),
+            cells=tuple(cells),
+            missing=tuple(missing),
+            ungated=tuple(sorted({*there} - {*gated})),
+            environment=_environment(cells),
+            cautions=tuple(dict.fromkeys([*self._is_itself(gated), *found])),
+        )
+
+    # ---- what is there ----------------------------------------------------------
+
+    def _of(self, reference: Reference) -> pd.DataFrame:
+        """Return the responses of a checkpoint, of all training seeds."""
+        rows = self.responses
+        step = rows["step"]
+        is_step = (
+            step.isna() if reference.step is None else (step == reference.step)
+        ).fillna(False)
+        is_model = rows["model"] == reference.model
+        return rows[is_model.to_numpy(dtype=bool) & is_step.to_numpy(dtype=bool)]
+
+    def _tasks(self) -> set[str]:
+        """Return the tasks of the candidate and of its baselines."""
+        own = {*self._of(self.candidate)["task"].unique()}
+        every = {*self.responses["task"].unique()}
+        references = {task: self.baselines(task) for task in every}
+        for reference in {r for r in references.values() if r is not None}:
+            asked = self._of(reference)["task"].unique()
+            own |= {task for task in asked if references[task] == reference}
+        return own
+
+    def _groups(
+        self, gated: Mapping[str, Tier]
+    ) -> Iterable[tuple[Tier, Reference, list[str]]]:
+        """Yield tasks of one tier that are compared with the same checkpoint."""
+        groups: dict[tuple[Tier, Reference], list[str]] = {}
+        own = {*self._of(self.candidate)["task"].unique()}
+        for task, tier in sorted(gated.items()):
+            reference = self.baselines(task)
+            if reference is None or reference == self.candidate or task not in own:
+                continue
+            if task in {*self._of(reference)["task"].unique()}:
+                groups.setdefault((tier, reference), []).append(task)
+        for (tier, reference), tasks in groups.items():
+            yield tier, reference, tasks
+
+    def _is_itself(self, gated: Mapping[str, Tier]) -> tuple[Caution, ...]:
+        if not any(self.baselines(task) == self.candidate for task in gated):
+            return ()
+        text = f"{self.candidate} is the baseline itself: there is nothing to judge yet"
+        return (Caution("candidate-is-baseline", text),)
+
+    def _compare(self, tasks: Sequence[str], reference: Reference) -> Comparison:
+        rows = self.responses
+        rows = rows[rows["task"].isin(tasks).to_numpy(dtype=bool)]
+        policy = self.policy
+        return compare(
+            rows,
+            [
+                Choice(name=str(one), model=one.model, step=one.step)
+                for one in (reference, self.candidate)
+            ],
+            correction=policy.correction,
+            delta={task: policy.delta_of(task) for task in tasks},
+            min_items=policy.min_items,
+            confidence_level=policy.confidence_level,
+            allow=policy.allow,
+            trials=self.trials,
+        )
+
+    def _trails(self, gated: Mapping[str, Tier]) -> Mapping[Condition, Trail]:
+        if self.policy.noise == 0:
+            return {}
+        rows = self.responses
+        is_own = (rows["model"] == self.candidate.model).to_numpy(dtype=bool)
+        return trails(
+            rows[is_own & rows["task"].isin(list(gated)).to_numpy(dtype=bool)],
+            self.candidate,
+            rules=self.policy.history,
+            confidence_level=self.policy.confidence_level,
+        )
+
+    def _look(self) -> int:
+        """Count the model's checkpoints since the baseline, this one among them."""
+        rows = self.responses
+        own = rows[(rows["model"] == self.candidate.model).to_numpy(dtype=bool)]
+        general = self.baselines("")
+        step = self.candidate.step
+        if general and general.model == self.candidate.model and step is not None:
+            first = -1 if general.step is None else general.step
+            steps = own["step"].dropna().unique()
+            return max(1, sum(first < int(s) <= step for s in steps))
+        mark = self.marks.baseline_mark()
+        since = dt.datetime.min.replace(tzinfo=dt.UTC) if mark is None else mark.set_at
+        moments = own.groupby("step", dropna=False, observed=True)["finished_at"].max()
+        return max(1, int((moments.dropna() >= since).sum()))
+
+    def _missing(self, gated: Mapping[str, Tier]) -> list[MissingTask]:
+        """Return the gated tasks that cannot be compared since a side lacks them."""
+        own = {*self._of(self.candidate)["task"].unique()}
+        found = []
+        for task, tier in sorted(gated.items()):
+            reference = self.baselines(task)
+            rules = self.policy.rules(tier)
+            assert rules is not None  # noqa: S101  the tier names the task
+            decision: Decision = "pass"
+            is_broken = False
+            if task not in own:
+                is_broken, why = self._why_missing(task)
+                if rules.missing != "ignore":
+                    decision = rules.missing
+            elif reference is None:
+                why = "there is no baseline for it"
+            elif reference == self.candidate:
+                continue
+            elif task not in {*self._of(reference)["task"].unique()}:
+                why = f"{reference} was not asked it"
+            else:
+                continue
+            if task in own and rules.missing != "ignore":
+                decision = "inconclusive"
+            mark = self.marks.acknowledged(task, self.candidate.model, on=self.on)
+            if mark is not None or tier not in GATED:
+                decision = "pass"
+            found.append(
+                MissingTask(
+                    task=task,
+                    tier=tier,
+                    reason=why,
+                    is_broken=is_broken,
+                    decision=decision,
+                    acknowledged=mark,
+                )
+            )
+        return found
+
+    def _why_missing(self, task: str) -> tuple[bool, str]:
+        trials = self.trials
+        if trials is not None:
+            step = self.candidate.step
+            is_step = trials["step"].isna() if step is None else trials["step"] == step
+            tried = trials[
+                (trials["model"] == self.candidate.model)
+                & (trials["task"] == task)
+                & is_step.fillna(False)
+                & (trials["status"] == "failed")
+            ]
+            if len(tried):
+                code = tried["error_code"].iloc[-1]
+                return True, f"its trial failed [{code}]"
+        return False, f"{self.candidate} was not asked it"
+
+    # ---- one tier -----------------------------------------------------------------
+
+    @property
+    def _alpha(self) -> float:
+        return (1 - self.policy.confidence_level) / 2
+
+    def _level(self, look: int) -> float:
+        if self.policy.looks == "each":
+            return self._alpha
+        from harness.stats.sequential import spend
+
+        return float(spend(self._alpha, look))
+
+    def _tier(
+        self,
+        tier: Tier,
+        comparisons: Sequence[Comparison],
+        history: Mapping[Condition, Trail],
+        look: int,
+        absent: Sequence[MissingTask],
+    ) -> tuple[list[Cell], TierResult]:
+        rows = [
+            _Row(difference=row, trail=history.get(_condition(row)))
+            for comparison in comparisons
+            for row in comparison.differences
+        ]
+        mean = None
+        if tier == "supporting" and len(comparisons) == 1:
+            mean = _mean_row(comparisons[0], rows, self.policy)
+        level = self._level(look)
+        every = [*rows, *([mean] if mean else [])]
+        cells = self._cells(tier, every, level)
+        mean_cell = cells.pop() if mean else None
+        tolerate = 0
+        supporting = self.policy.supporting
+        if tier == "supporting" and supporting is not None:
+            tolerate = supporting.tolerate
+        red = [cell for cell in cells if cell.state == "regression"]
+        lost = [one for one in absent if one.decision == "fail"]
+        decisions = [*(c.decision for c in cells), *(one.decision for one in absent)]
+        n_open = decisions.count("inconclusive")
+        is_mean_red = mean_cell is not None and mean_cell.state == "regression"
+        decision: Decision = "pass"
+        reason = "no regression"
+        n_bad = len(red) + len(lost)
+        if red or lost:
+            reason = _counted(len(red), "regression")
+            if lost:
+                reason += f", {_counted(len(lost), 'task')} missing"
+        if tier == "advisory":
+            reason += "; the tier fails nothing" if red else ""
+        elif n_bad > tolerate or is_mean_red:
+            decision = "fail"
+            if n_bad <= tolerate:
+                reason += "; the mean over its tasks is a regression"
+            elif tolerate:
+                reason += f"; {tolerate} tolerated"
+        elif n_open:
+            decision = "inconclusive"
+            reason += f"; {_counted(n_open, 'task')} inconclusive"
+        elif n_bad:
+            reason += f"; {tolerate} tolerated"
+        if decision != "fail":
+            cells = [_forgiven(cell) for cell in cells]
+        return cells, TierResult(
+            tier=tier,
+            level=level,
+            n_cells=len(cells),
+            n_regressions=len(red),
+            tolerate=tolerate,
+            mean=mean_cell,
+            decision=decision,
+            reason=reason,
+        )
+
+    def _cells(self, tier: Tier, rows: Sequence[_Row], level: float) -> list[Cell]:
+        noises = [self._noise(row) for row in rows]
+        baseline, history, p_value = _looks(rows, noises)
+        why_not = [self._why_open(row.difference) for row in rows]
+        usable = np.array([not why for why in why_not], dtype=bool)
+        p_value = np.where(usable, p_value, np.nan)
+        p_adjusted, _ = corrected(p_value, correction=self.policy.correction)
+        return [
+            self._cell(
+                tier,
+                row,
+                noises[i],
+                why_not[i],
+                p_baseline=float(baseline.p_value[i]),
+                sd=float(baseline.sd[i]),
+                p_history=float(history.p_value[i]),
+                p_value=float(p_value[i]),
+                p_adjusted=float(p_adjusted[i]),
+                level=level,
+            )
+            for i, row in enumerate(rows)
+        ]
+
+    def _noise(self, row: _Row) -> Noise:
+        given = self.policy.noise
+        if given != "measured":
+            return Noise(sd=given, df=math.inf, source="given by the policy")
+        return UNKNOWN if row.trail is None else row.trail.noise
+
+    def _why_open(self, row: TaskDifference) -> str:
+        """Return why a difference cannot be judged; empty if it can."""
+        if row.verdict in ("not comparable", "too few data"):
+            return f"{row.verdict}: {row.reason}"
+        if math.isnan(row.difference.value) or math.isnan(row.p_value):
+            return "too few data: the scores leave no test"
+        asked, of = row.candidate.n_items, row.baseline.n_items
+        if asked < of and row.candidate.is_partial and not self.policy.allow_partial:
+            return (
+                f"a partial run: {asked} of the {of} items that {row.baseline.name} "
+                "answered"
+            )
+        return ""
+
+    def _cell(
+        self,
+        tier: Tier,
+        row: _Row,
+        noise: Noise,
+        why_not: str,
+        *,
+        p_baseline: float,
+        sd: float,
+        p_history: float,
+        p_value: float,
+        p_adjusted: float,
+        level: float,
+    ) -> Cell:
+        difference = row.difference
+        delta = self.policy.delta_of(difference.task)
+        look = None
+        if row.trail is not None and row.trail.can_predict:
+            look = replace(row.trail.look, p_value=p_history)
+        mark = self._acknowledged(difference.task)
+        with_noise = _with_noise(difference, noise, sd, self._alpha)
+        is_worse = bool(p_baseline <= self._alpha and p_adjusted <= level)
+        is_below = look is None or look.p_value <= self._alpha
+        loss = -difference.difference.value
+        state: State
+        if why_not:
+            state, reasons = "inconclusive", [why_not]
+        elif is_worse and is_below and loss >= delta:
+            if not noise.is_known:
+                state = "inconclusive"
+                reasons = [
+                    "worse over these items, and how much checkpoints differ anyway "
+                    "is not known: evaluate more checkpoints or training seeds, or "
+                    "give noise: in the policy"
+                ]
+            elif mark is not None:
+                until = "for good" if mark.until is None else f"until {mark.until}"
+                state, reasons = "known", [f"acknowledged {until}: {mark.reason}"]
+            else:
+                state = "regression"
+                reasons = [
+                    "worse than the baseline, and below what checkpoints before it "
+                    "predict"
+                    if look is not None
+                    else "worse than the baseline by more than checkpoints differ"
+                ]
+                if over := self._over(difference.task):
+                    reasons.append(
+                        f"it was acknowledged until {over.until}, which is over"
+                    )
+        elif mark is not None:
+            state, reasons = (
+                "recovered",
+                [f"acknowledged, and no worse now: {mark.reason}"],
+            )
+        elif difference.verdict == "better" and 1 - p_baseline <= self._alpha:
+            state, reasons = "improved", ["better than the baseline"]
+        elif difference.verdict in ("better", "no worse"):
+            state, reasons = "no worse", [difference.reason]
+        else:
+            state = "passed"
+            reasons = _why_passed(
+                is_worse=p_baseline <= self._alpha,
+                is_level=p_adjusted <= level,
+                is_below=look is not None and look.p_value <= self._alpha,
+                is_small=loss < delta,
+                has_history=look is not None,
+            )
+        decision: Decision = "pass"
+        if tier in GATED and state == "regression":
+            decision = "fail"
+        elif tier in GATED and state == "inconclusive":
+            decision = "inconclusive"
+        return Cell(
+            tier=tier,
+            against_baseline=difference,
+            with_noise=with_noise,
+            noise=noise,
+            against_history=look,
+            delta=delta,
+            p_baseline=p_baseline,
+            p_value=p_value,
+            p_adjusted=p_adjusted,
+            level=level,
+            state=state,
+            decision=decision,
+            reasons=tuple(reasons),
+            acknowledged=mark,
+        )
+
+    def _acknowledged(self, task: str) -> Mark | None:
+        return self.marks.acknowledged(task, self.candidate.model, on=self.on)
+
+    def _over(self, task: str) -> Mark | None:
+        """Return an acknowledgement of the task whose last day is over."""
+        model = self.candidate.model
+        own = [
+            mark
+            for mark in self.marks.of("acknowledged")
+            if mark.task in (None, task)
+            and mark.model in (None, model)
+            and not mark.holds(self.on)
+        ]
+        return own[-1] if own else None
+
+
+def _why_passed(
+    *,
+    is_worse: bool,
+    is_level: bool,
+    is_below: bool,
+    is_small: bool,
+    has_history: bool,
+) -> list[str]:
+    if is_worse and is_level and is_small:
+        return ["worse than the baseline, by less than the loss that counts as none"]
+    if is_worse and has_history and not is_below:
+        return ["worse than the baseline, and not below what history predicts"]
+    if is_below and not is_worse:
+        return [
+            "below what history predicts, and not shown to be worse than the baseline"
+        ]
+    if is_worse:
+        return [
+            "worse than the baseline, and no more so than one of so many tasks may be"
+        ]
+    return ["not shown to be worse"]
+
+
+def _forgiven(cell: Cell) -> Cell:
+    if cell.decision != "fail":
+        return cell
+    return replace(cell, decision="pass", reasons=(*cell.reasons, "tolerated"))
+
+
+def _condition(row: TaskDifference) -> Condition:
+    return tuple(plain(getattr(row, name)) for name in CONDITION)
+
+
+def _mean_row(
+    comparison: Comparison, rows: Sequence[_Row], policy: Policy
+) -> _Row | None:
+    """Return the mean over tasks as a row of its own, where there is one."""
+    if comparison.average is None or not comparison.average.differences:
+        return None
+    trail = mean_trail(
+        [row.trail for row in rows],
+        rules=policy.history,
+        confidence_level=policy.confidence_level,
+    )
+    return _Row(difference=comparison.average.differences[0], trail=trail)
+
+
+def _looks(rows: Sequence[_Row], noises: Sequence[Noise]) -> tuple[Look, Look, Floats]:
+    """Return both looks of each row, and how often a quiet night looks as bad."""
+    differences = [row.difference for row in rows]
+    sd = np.array([noise.sd if noise.is_known else 0.0 for noise in noises])
+    df = np.array([noise.df if noise.is_known else math.inf for noise in noises])
+    first = against_baseline(
+        np.nan_to_num(np.array([d.p_value for d in differences]), nan=1.0),
+        np.nan_to_num(np.array([d.difference.value for d in differences])),
+        np.nan_to_num(np.array([d.difference.se for d in differences])),
+        sd,
+        df,
+    )
+    known = [r.trail if r.trail and r.trail.can_predict else None for r in rows]
+    has = np.array([trail is not None for trail in known], dtype=bool)
+
+    def of(values: Iterable[float]) -> Floats:
+        return np.array(list(values), dtype=float)
+
+    own_df = of(trail.prediction.df if trail else 1 for trail in known)
+    second = against_history(
+        of(trail.score if trail else 0 for trail in known),
+        of(trail.prediction.mean if trail else 0 for trail in known),
+        of(trail.prediction.se if trail else 1 for trail in known),
+        own_df,
+    )
+    own_sd = of(trail.prediction.sd if trail else 0 for trail in known)
+    together = both(first, second, own_sd, own_df)
+    return first, second, np.where(has, together, first.p_value)
+
+
+def _with_noise(row: TaskDifference, noise: Noise, sd: float, alpha: float) -> Interval:
+    from scipy.special import stdtrit
+
+    if not noise.is_known:
+        return UNDEFINED
+    if math.sqrt(2) * noise.sd <= row.difference.se:
+        return row.difference.interval
+    df = noise.df if math.isfinite(noise.df) else 1e12
+    half = -float(stdtrit(df, alpha)) * sd
+    return Interval(row.difference.value - half, row.difference.value + half)
+
+
+def _environment(cells: Sequence[Cell]) -> tuple[Hidden, ...]:
+    """Return what differs between the sides, each once with its tasks."""
+    found: dict[tuple[str, str, str, bool], tuple[str, list[str]]] = {}
+    for cell in cells:
+        for one in cell.against_baseline.mismatches:
+            key = (one.what, one.first, one.second, one.blocks)
+            found.setdefault(key, (one.text, []))[1].append(cell.task)
+    return tuple(
+        Hidden(
+            what=what,
+            first=first,
+            second=second,
+            blocks=blocks,
+            text=text,
+            tasks=tuple(dict.fromkeys(tasks)),
+        )
+        for (what, first, second, blocks), (text, tasks) in sorted(
+            found.items(), key=lambda one: (not one[0][3], one[0])
+        )
+    )
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

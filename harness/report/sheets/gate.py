@@ -1,0 +1,226 @@
+"""How does a gate read? A verdict in words, and a row for each gated comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.gate.policy import TIERS
+from harness.gate.results import STATES, Cell, GateResult, MissingTask, State
+from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
+from harness.report.text import (
+    UNDEFINED,
+    between,
+    clean,
+    condition_name,
+    count,
+    p_value,
+    score,
+    signed,
+    signed_interval,
+    spread,
+)
+from harness.stats.estimate import Caution
+
+SIGNS: dict[State, str] = {
+    "regression": "▼",
+    "known": "▽",
+    "inconclusive": "?",
+    "recovered": "△",
+    "improved": "▲",
+    "no worse": "≈",
+    "passed": "~",
+}
+"""Stands before the word of each state, so that no colour is needed to read it."""
+
+MISSING = "∅ missing"
+BROKEN = "✗ broken"
+
+VERDICTS = {"passed": "Passed", "failed": "Failed", "inconclusive": "Inconclusive"}
+
+COLUMNS = (
+    ("task", False),
+    ("form", False),
+    ("baseline", True),
+    ("candidate", True),
+    ("difference", True),
+    ("interval\nwith noise", False),
+    ("predicted", False),
+    ("p", True),
+    ("items", True),
+    ("state", False),
+    (NOTES, False),
+)
+
+LEGEND = (
+    "interval with noise: of the difference, allowing for how much checkpoints of "
+    "equal quality differ; predicted: from the checkpoints before it; p: how often a "
+    "quiet night looks as bad, corrected for the number of tasks in the tier"
+)
+
+ANSWERED = {"no-training-seeds"}
+"""Cautions that the interval with noise makes up for."""
+
+MOST_NAMED = 5
+"""Tasks that a sentence names."""
+
+
+def gate_sheet(result: GateResult) -> Sheet:
+    """Return a part for each tier, and the verdict in sentences."""
+    notes = Footnotes()
+    parts = []
+    for tier in TIERS:
+        rows = [cell_row(c, notes) for c in result.in_order() if c.tier == tier]
+        rows += [_missing_row(one, notes) for one in result.missing if one.tier == tier]
+        means = [one.mean for one in result.tiers if one.tier == tier and one.mean]
+        rows += [cell_row(mean, notes) for mean in means]
+        if rows:
+            parts.append((tier, tuple(rows)))
+    return Sheet(
+        columns=COLUMNS,
+        parts=tuple(parts),
+        label="tier",
+        frame=result.to_frame,
+        notes=notes.texts,
+        remarks=(LEGEND, *environment_lines(result)),
+        sentences=(
+            verdict_sentence(result),
+            *tier_sentences(result),
+            *other_sentences(result),
+        ),
+    )
+
+
+def state_word(state: State) -> str:
+    """Return a state with its sign."""
+    return f"{SIGNS[state]} {state}"
+
+
+def cell_row(cell: Cell, notes: Footnotes) -> tuple[str, ...]:
+    """Return one comparison as the cells of `COLUMNS`."""
+    row, look = cell.against_baseline, cell.against_history
+    low, high = row.baseline.score.interval
+    predicted = UNDEFINED
+    if look is not None:
+        predicted = f"{score(look.expected)} {between(*look.prediction, score)}"
+    shown = [*row.cautions, *(look.cautions if look else ())]
+    shown = [caution for caution in shown if caution.code not in ANSWERED]
+    reason = Caution(cell.state.replace(" ", "-"), f"{cell.task}: {cell.reasons[0]}")
+    return (
+        condition_name(cell),
+        cell.formulation or UNDEFINED,
+        f"{score(row.baseline.score.value)} ±{spread((high - low) / 2)}",
+        score(row.candidate.score.value),
+        signed(row.difference.value),
+        signed_interval(cell.with_noise),
+        predicted,
+        p_value(cell.p_adjusted),
+        f"{row.n_items:,}",
+        state_word(cell.state),
+        notes.marks([*([reason] if cell.state != "passed" else []), *shown]),
+    )
+
+
+def _missing_row(one: MissingTask, notes: Footnotes) -> tuple[str, ...]:
+    word = BROKEN if one.is_broken else MISSING
+    mark = notes.marks([Caution("missing-task", f"{one.task}: {one.reason}")])
+    return (clean(one.task), *[UNDEFINED] * 8, word, mark)
+
+
+def verdict_sentence(result: GateResult) -> str:
+    """Say in one sentence what became of the candidate, and why."""
+    against = " and ".join(map(str, result.baselines)) or "nothing"
+    what = f"{VERDICTS[result.status]}: {result.candidate} against {against}"
+    red = [c for c in result.in_order() if c.decision == "fail"]
+    lost = [one for one in result.missing if one.decision == "fail"]
+    means = [t.mean for t in result.tiers if t.mean and t.decision == "fail"]
+    red += [mean for mean in means if mean.state == "regression"]
+    told = [f"{condition_name(c)} lost {score(-_difference(c))}" for c in red]
+    told += [
+        f"{one.task} is {'broken' if one.is_broken else 'missing'}" for one in lost
+    ]
+    if result.status == "inconclusive":
+        open_ = [c for c in result.in_order() if c.decision == "inconclusive"]
+        told = [f"{condition_name(c)} ({c.reasons[0]})" for c in open_]
+        told += [
+            f"{one.task} ({one.reason})"
+            for one in result.missing
+            if one.decision == "inconclusive"
+        ]
+    if not told:
+        told = ["no regression"] if result.cells else ["nothing was compared"]
+    shown = "; ".join(told[:MOST_NAMED])
+    more = f"; and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
+    return clean(f"{what}: {shown}{more}.")
+
+
+def counts_sentence(result: GateResult) -> str:
+    """Say how many comparisons have which state."""
+    counts = [f"{n} {state}" for state in STATES if (n := result.counts[state])]
+    if result.missing:
+        counts.append(f"{len(result.missing)} missing")
+    many = count(len(result.cells) + len(result.missing), "comparison")
+    return f"{many}: {', '.join(counts)}." if counts else f"{many}."
+
+
+def tier_sentences(result: GateResult) -> tuple[str, ...]:
+    """Say what each tier came to, and its level."""
+    return tuple(
+        f"{tier.tier}: {tier.reason}, of {count(tier.n_cells, 'comparison')}; on quiet "
+        f"nights red at most {_percent(tier.level)}."
+        for tier in result.tiers
+    )
+
+
+def other_sentences(result: GateResult) -> tuple[str, ...]:
+    """Say what else must be known: what stands aside, confirmation, calibration."""
+    told = []
+    if result.ungated:
+        names = ", ".join(result.ungated[:MOST_NAMED])
+        more = "…" if len(result.ungated) > MOST_NAMED else ""
+        told.append(f"In no tier, and not judged: {names}{more}.")
+    told += confirmation_sentences(result)
+    told += [f"{caution.text}." for caution in result.cautions]
+    return tuple(map(clean, told))
+
+
+def confirmation_sentences(result: GateResult) -> list[str]:
+    """Say what measuring again came to."""
+    found = result.confirmation
+    if found is None:
+        return []
+    told = []
+    if found.n_trials:
+        told.append(
+            f"Measured again with fresh seeds ({count(found.n_trials, 'trial')}"
+            + (f", {found.n_failed} failed" if found.n_failed else "")
+            + f"): {', '.join(found.tasks)}; judged on all answers together."
+        )
+    if found.cleared:
+        told.append(f"Red no more: {', '.join(found.cleared)}.")
+    if found.unchangeable:
+        told.append(
+            f"{', '.join(found.unchangeable)}: no seed changes an answer, so that "
+            "measuring again would repeat it; the cells stand as they are."
+        )
+    return told
+
+
+def environment_lines(result: GateResult) -> tuple[str, ...]:
+    """Say what differs between the sides beside the weights."""
+    return tuple(
+        clean(f"{one.text}{' (blocks)' if one.blocks else ''}: {_few(one.tasks)}")
+        for one in result.environment
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"
+
+
+def _difference(cell: Cell) -> float:
+    return cell.against_baseline.difference.value
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:.3g} %"
