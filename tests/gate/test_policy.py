@@ -32,7 +32,7 @@ deltas: {gsm8k: 0.03, "mmlu_*": .02}
 confidence_level: 0.9
 correction: bh
 min_items: 20
-history: {last: 12, fewest: 6, by: date}
+history: {last: 12, by: date, trend: linear}
 noise: 0.005
 looks: all
 inconclusive: warn
@@ -139,7 +139,7 @@ def test_deltas_are_of_the_first_pattern_that_matches(read):
         ),
         (
             "critical: [a]\nhistory: {last: 3}\n",
-            ":2: history: last: 3 checkpoints never reach fewest: 5",
+            ":2: history.last: input should be greater than or equal to 5, got 3",
         ),
         (
             "critical: [a]\nnoise: often\n",
