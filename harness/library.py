@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -17,9 +18,16 @@ if TYPE_CHECKING:
     from harness.ingest.parts import Problem
     from harness.report.cells import Drawn
     from harness.report.gather import ReportData
+    from harness.stats.compare.results import Choice, Comparison
+    from harness.stats.history.points import By
+    from harness.stats.pairs import Correction
     from harness.stats.ranks import RankMethod
+    from harness.stats.tables import Kind
 
 FigureName = Literal["trend", "trend-continuous", "spread", "snr", "monotonicity"]
+
+CHOICE = re.compile(r"(?P<model>.+?)(@(?P<step>\d+))?(#(?P<seed>-?\d+))?", re.DOTALL)
+"""A model, and which step and training seed of it."""
 
 WHO = ("model", "train_seed", "step", *CONDITION, "item_id", "item_index", "repeat")
 """What tells one score from another."""
@@ -212,6 +220,116 @@ class Results:
         )
         return variance_frame(rows)
 
+    def compare(
+        self,
+        *choices: str | Choice,
+        baseline: str | None = None,
+        metric: str | None = None,
+        kind: Kind = "discrete",
+        task: str | None = None,
+        formulation: str | None = None,
+        correction: Correction = "holm",
+        delta: float | Mapping[str, float] | None = None,
+        min_items: int = 30,
+        confidence_level: float = 0.95,
+        clusters: Mapping[str, Any] | None = None,
+        fixed: Collection[str] = (),
+        allow: Collection[str] = (),
+    ) -> Comparison:
+        """Return which differences from a baseline are real, paired by item.
+
+        Parameters
+        ----------
+        choices : str or Choice
+            Who is compared: ``MODEL``, ``MODEL@STEP``, ``MODEL#SEED`` or
+            ``MODEL@STEP#SEED``; the last step and all training seeds where they are
+            left out. All models if there are none.
+        baseline : str, optional
+            What the others are compared with; the first choice if absent.
+        metric, kind, task, formulation, correction, delta, min_items, \
+confidence_level, clusters, fixed, allow
+            As `harness.stats.compare.table.compare` takes them.
+
+        Returns
+        -------
+        Comparison
+            With a verdict for each task, all numbers behind it, and ``to_frame()``.
+
+        Raises
+        ------
+        DesignError
+            ``unknown-model``, and what `harness.stats.compare.table.compare` refuses.
+        """
+        from harness.stats.compare.table import compare
+
+        return compare(
+            self._responses,
+            [self._choice(choice) for choice in choices or self.models],
+            baseline=baseline,
+            metric=metric,
+            kind=kind,
+            task=task,
+            formulation=formulation,
+            correction=correction,
+            delta=delta,
+            min_items=min_items,
+            confidence_level=confidence_level,
+            clusters=clusters,
+            fixed=fixed,
+            allow=allow,
+            trials=self._trials,
+        )
+
+    def history(
+        self,
+        *,
+        by: By = "step",
+        model: str | None = None,
+        task: str | None = None,
+        formulation: str | None = None,
+        metric: str | None = None,
+        kind: Kind = "discrete",
+        last: int | None = None,
+    ) -> pd.DataFrame:
+        """Return how scores move from checkpoint to checkpoint: a row for each.
+
+        Parameters
+        ----------
+        by : {"step", "date"}
+            What a point is, and their order.
+        model, task, formulation : str, optional
+            Only these.
+        metric, kind, last
+            As `harness.stats.history.points.histories` takes them.
+
+        Returns
+        -------
+        DataFrame
+            ``model``, ``task``, …, ``metric``, and of each point ``place``, ``when``,
+            ``step``, ``label``, ``score``, ``se_items``, ``n_items``, ``changes``.
+
+        Raises
+        ------
+        DesignError
+            ``nothing-stored``, ``unknown-metric``, ``bad-n-last``.
+        """
+        import pandas as pd
+
+        from harness.stats.history.points import histories
+
+        self.responses(model=model, task=task, formulation=formulation)
+        found = histories(
+            self._responses,
+            by=by,
+            metric=metric,
+            kind=kind,
+            model=model,
+            task=task,
+            formulation=formulation,
+            last=last,
+        )
+        return pd.concat([one.to_frame() for one in found], ignore_index=True)
+
     def figure(
         self,
         name: FigureName,
@@ -261,6 +379,23 @@ class Results:
             continuous=continuous,
         )
         return _the_one(name, [*_drawn(data, name)])
+
+    def _choice(self, choice: str | Choice) -> Choice:
+        """Read who is meant; a model's name may hold an @ or a # itself."""
+        from harness.stats.compare.results import Choice
+
+        if isinstance(choice, Choice):
+            return choice
+        named = CHOICE.fullmatch(choice)
+        if choice in self.models or named is None:
+            return Choice(name=choice, model=choice)
+        step, seed = named["step"], named["seed"]
+        return Choice(
+            name=choice,
+            model=named["model"],
+            step=None if step is None else int(step),
+            train_seeds=None if seed is None else (int(seed),),
+        )
 
     def _current(
         self, model: str | None, task: str | None, formulation: str | None

@@ -15,6 +15,9 @@ import harness
 from harness import library
 from harness.errors import DesignError, InputError
 from harness.frames import AGGREGATES, JOINED, TRIALS
+from harness.starter import write_starter
+from harness.stats.compare.results import Choice
+from harness.stats.compare.table import compare
 from harness.stats.tables import score_tables
 from harness.stats.variance import variance_frame, variance_table
 from harness.store import Store
@@ -29,6 +32,14 @@ needs_checkout = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def example():
     return harness.load(EXAMPLE)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """Two tasks put to two seeds of two steps."""
+    store = tmp_path_factory.mktemp("store")
+    run_fake(store)
+    return harness.load(store)
 
 
 def test_importing_it_loads_nothing_heavy():
@@ -112,9 +123,61 @@ def test_variance_is_the_table_of_the_statistics(example):
 
 
 @needs_checkout
-def test_every_figure_is_plotlys(example):
+@pytest.mark.parametrize(
+    ("word", "model", "step", "seeds"),
+    [
+        ("zoo-tiny", "zoo-tiny", 640, None),
+        ("zoo-tiny@480", "zoo-tiny", 480, None),
+        ("zoo-tiny#2", "zoo-tiny", 640, (2,)),
+        ("zoo-tiny@480#2", "zoo-tiny", 480, (2,)),
+        (Choice(name="early", model="zoo-tiny", step=20), "zoo-tiny", 20, None),
+    ],
+)
+def test_who_is_compared_is_named_in_words(example, word, model, step, seeds):
+    found = example.compare("zoo-small", word, task="zoo_facts_cloze").choices[1]
+
+    assert (found.model, found.step, found.train_seeds) == (model, step, seeds)
+
+
+@needs_checkout
+def test_a_comparison_is_that_of_the_statistics(example):
+    found = example.compare(task="zoo_facts_cloze", delta=0.02, baseline="zoo-tiny")
+
+    choices = [Choice(name=name, model=name) for name in ("zoo-tiny", "zoo-small")]
+    responses = Store(EXAMPLE).responses()
+    wanted = compare(responses, choices, task="zoo_facts_cloze", delta=0.02)
+    assert found.to_dict() == wanted.to_dict()
+
+
+@needs_checkout
+def test_who_is_not_there_cannot_be_compared(example):
+    with pytest.raises(DesignError, match="no model 'zoo@none'") as told:
+        example.compare("zoo-tiny", "zoo@none")
+    assert told.value.code == "unknown-model"
+
+
+def test_a_model_may_have_an_at_sign_in_its_name(tmp_path):
+    run_fake(tmp_path, models=("a@1", "b#2"), tasks=("t1",))
+    found = harness.load(tmp_path).compare()
+
+    assert [choice.model for choice in found.choices] == ["a@1", "b#2"]
+    assert [choice.step for choice in found.choices] == [10, 10]
+
+
+@needs_checkout
+def test_history_has_a_row_for_each_checkpoint(example):
+    history = example.history(model="zoo-tiny", task="zoo_facts_cloze", last=3)
+
+    assert history["step"].tolist() == [320, 480, 640]
+    row = example.variance(model="zoo-tiny", task="zoo_facts_cloze").iloc[0]
+    assert np.isclose(history["score"].iloc[-1], row["mean"])
+    with pytest.raises(DesignError, match="no answer of task 'none'"):
+        example.history(task="none")
+
+
+def test_every_figure_is_plotlys(toy):
     for name in ("trend", "trend-continuous", "spread", "snr", "monotonicity"):
-        figure = example.figure(name, task="zoo_facts_cloze", model="zoo-tiny")
+        figure = toy.figure(name, task="t1")
         assert isinstance(figure, go.Figure)
         assert figure.data
 
@@ -131,15 +194,12 @@ def test_a_figure_is_of_what_was_asked(example):
     ]
 
 
-@needs_checkout
-def test_a_figure_that_is_none_is_refused(example):
+def test_a_figure_that_is_none_is_refused(toy):
     with pytest.raises(DesignError, match="no figure 'forrest'; choose") as told:
-        example.figure("forrest")
+        toy.figure("forrest")
     assert told.value.code == "no-figure"
-    with pytest.raises(
-        DesignError, match="4 figures trend, of zoo_agreement; "
-    ) as told:
-        example.figure("trend", model="zoo-tiny")
+    with pytest.raises(DesignError, match="2 figures trend, of t1; t2: ") as told:
+        toy.figure("trend")
     assert told.value.code == "no-figure"
 
 
@@ -184,3 +244,34 @@ def test_a_store_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError) as told:
         harness.load(tmp_path / "nothing")
     assert told.value.code == "store-missing"
+
+
+def test_what_lm_eval_wrote_is_read_without_a_store(tmp_path):
+    write_starter(tmp_path, demo=True)
+    results = harness.load(tmp_path / "demo")
+    found = results.compare("zoo-tiny", "zoo-small")
+
+    assert repr(results).endswith("2,400 answers of 2 models to 4 tasks>")
+    assert {row.task: row.verdict for row in found.differences} == {
+        "zoo_arithmetic": "worse",
+        "zoo_facts_choice": "unclear",
+        "zoo_facts_cloze": "better",
+        "zoo_sequences_cloze": "better",
+    }
+
+
+def test_a_store_and_foreign_results_are_read_as_one(tmp_path):
+    run_fake(tmp_path / "store", tasks=("t1",))
+    write_starter(tmp_path, demo=True)
+    results = harness.load(tmp_path / "store", tmp_path / "demo/zoo-tiny")
+
+    assert results.models == ("toy", "zoo-tiny")
+    assert len(results.trials()) == 8
+    assert len(results.scores()) == len(results.responses())
+
+
+def test_what_is_no_result_of_any_tool_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("none")
+    with pytest.raises(InputError) as told:
+        harness.load(tmp_path)
+    assert told.value.code == "results-missing"

@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 import harness
+from harness.stats.compare.results import Choice, Comparison
 
 results: harness.Results = harness.load(
     "results/a", Path("results/b"), pattern="{step}"
@@ -17,8 +18,13 @@ trials: pd.DataFrame = results.trials()
 aggregates: pd.DataFrame = results.aggregates()
 scores: pd.DataFrame = results.scores("acc", task="t")
 variance: pd.DataFrame = results.variance(metric="acc_norm", rank_method="spearman")
+history: pd.DataFrame = results.history(by="date", last=9)
+comparison: Comparison = results.compare(
+    "a", "b@100#0", Choice(name="c", model="b", step=2), delta={"t": 0.01}
+)
 figure: go.Figure = results.figure("trend", task="t")
 
 results.figure("forrest")  # type: ignore[arg-type]
 results.variance(rank_method="pearson")  # type: ignore[arg-type]
+results.compare("a", "b", correction="bonferroni")  # type: ignore[arg-type]
 results.sources = ()  # type: ignore[misc]
