@@ -20,6 +20,7 @@ from harness.ingest.rows import (
     mapping,
     moment,
     number,
+    refuse_gaps,
     words,
 )
 from harness.records import digest
@@ -54,7 +55,7 @@ WEIGHTS = ("model_path", "revision", "torch_dtype", "peft", "quantization")
 """Arguments of the model that change its weights; not where and how fast it runs."""
 
 
-class InspectReader:
+class Inspect:
     """Reads ``.eval`` and ``.json`` logs of versions 1 and 2."""
 
     format = "inspect"
@@ -90,7 +91,7 @@ class _Log:
     def __init__(
         self, path: Path, header: Mapping[str, Any], keys: set[tuple[str, int]]
     ) -> None:
-        self.path, self.keys = path, keys
+        self.path = path
         self.eval = mapping(header.get("eval"))
         self.header = header
         version = header.get("version")
@@ -116,6 +117,8 @@ class _Log:
             for place, one in enumerate(ids if type(ids) is list else ())
         }
         self.n_items = len({sample for sample, _ in keys})
+        self.repeats = max((epoch for _, epoch in keys), default=0)
+        refuse_gaps(self.n_items, self.repeats, len(keys))
         total = _count(dataset.get("samples")) or 0
         self.n_items_total = max(self.n_items, total)
 
@@ -249,7 +252,7 @@ class _Log:
             "num_fewshot": self._num_fewshot,
             "generation": _canonical(generation),
             "sample_seed": seed if type(seed) is int and abs(seed) < 2**63 else None,
-            "repeats": max(epoch for _, epoch in self.keys),
+            "repeats": self.repeats,
             "weights_digest": digest(weights) if weights else None,
             "dtype": words(self.model_args.get("torch_dtype")),
             "task_digest": digest(

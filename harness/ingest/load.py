@@ -15,9 +15,11 @@ import pyarrow as pa
 from harness.errors import HarnessError, InputError
 from harness.frames import AGGREGATES, JOINED, RESPONSES, TRIALS
 from harness.ingest.content import Content
+from harness.ingest.inspect import Inspect
 from harness.ingest.lm_eval import LmEval
 from harness.ingest.names import PathPattern, completed
 from harness.ingest.parts import Found, Part, Problem, Reader
+from harness.ingest.plain import Csv, Parquet
 from harness.ingest.sniff import Claimed, first_claim, sniff
 from harness.records import digest
 from harness.store import as_frame, joined
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from harness.store import Store
 
-READERS: tuple[Reader, ...] = (LmEval(),)
+READERS: tuple[Reader, ...] = (Inspect(), LmEval(), Csv(), Parquet())
 """In the order in which they are asked whether a file is theirs."""
 
 HELD_BYTES = 2**26

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from harness.ingest.columns import Columns
-from harness.ingest.parts import BATCH_ROWS
+from harness.ingest.parts import BATCH_ROWS, BrokenFile
 from harness.records import unicode_of
 
 BATCH_CHARS = 2**26
@@ -18,6 +18,26 @@ BATCH_CHARS = 2**26
 
 MOST_REPEAT = 2**15 - 1
 """Largest number of a repeat that its column holds."""
+
+
+MOST_CELLS, MOST_GAPS = 2**20, 100
+"""More items times repeats than the former are taken only where one in so many is
+there: a store has a row for each."""
+
+
+def refuse_gaps(n_items: int, n_repeats: int, n_answers: int) -> None:
+    """Complain of a repeat whose number is absurd.
+
+    Raises
+    ------
+    BrokenFile
+        Most of the answers that its number says there are, are not.
+    """
+    if n_items * n_repeats > max(MOST_CELLS, MOST_GAPS * n_answers):
+        raise BrokenFile(
+            f"its last repeat is number {n_repeats - 1} of {n_items} items, but "
+            f"there are {n_answers} answers; repeats are numbered from 0"
+        )
 
 
 def batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:

@@ -16,7 +16,7 @@ from zip_files import zip_of
 from harness.errors import HarnessError
 from harness.ingest.bounded import Archive
 from harness.ingest.columns import ROWS
-from harness.ingest.inspect import InspectReader
+from harness.ingest.inspect import Inspect
 
 LOGS = Path(__file__).parent / "data/inspect"
 SUMS = json.loads((LOGS / "sums.json").read_text())
@@ -25,7 +25,7 @@ ANIMALS = json.loads((LOGS / "animals.json").read_text())
 
 def read(path):
     """Return the only part of a log, its rows, and all that was found."""
-    [found] = InspectReader().read(path)
+    [found] = Inspect().read(path)
     [part] = found.parts
     return part, rows_of(part), found
 
@@ -260,7 +260,7 @@ def test_a_run_that_died_has_only_its_start(tmp_path):
 @pytest.mark.parametrize("kind", ["json", "eval"])
 def test_a_log_without_samples_is_scores_without_items(write, kind):
     log = changed(SUMS, samples=[])
-    [found] = InspectReader().read(write(log, kind))
+    [found] = Inspect().read(write(log, kind))
     rows = {row["metric"]: row for row in found.aggregates}
 
     assert found.parts == ()
@@ -282,7 +282,7 @@ def test_version_1_had_one_scorer(write):
     }
     _, rows, _ = read(write(log))
     log["samples"] = None
-    [found] = InspectReader().read(write(log))
+    [found] = Inspect().read(write(log))
     [aggregate] = found.aggregates
 
     assert [row["metrics"] for row in rows] == [{"score": 1.0}, {"score": 0.0}]
@@ -391,7 +391,7 @@ def test_an_archive_without_its_start_is_refused(write):
 
 
 def test_logs_are_told_by_their_name_and_beginning():
-    claims = InspectReader().claims
+    claims = Inspect().claims
     head = (LOGS / "sums.json").read_bytes()[:4096]
 
     assert claims(Path("x.json"), head)
@@ -438,7 +438,7 @@ def test_any_value_in_any_place_is_read_or_refused(tmp_path_factory, place, valu
     path = tmp_path_factory.mktemp("log") / "log.json"
     path.write_text(json.dumps(log))
     try:
-        for found in InspectReader().read(path):
+        for found in Inspect().read(path):
             for part in found.parts:
                 rows_of(part)
     except HarnessError:
@@ -457,7 +457,7 @@ def test_cut_or_spoiled_archives_are_read_or_refused(tmp_path_factory, data):
     for content in (good[:end], bytes(bad)):
         path.write_bytes(content)
         try:
-            for found in InspectReader().read(path):
+            for found in Inspect().read(path):
                 for part in found.parts:
                     rows_of(part)
         except HarnessError:
