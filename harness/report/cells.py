@@ -53,6 +53,9 @@ class Cell:
     model: str | None = None
     """Set where a column, not the row, belongs to a model."""
 
+    tone: str = ""
+    """``better`` or ``worse``, where its colour says so too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -61,6 +64,8 @@ class Line:
     cells: tuple[Cell, ...]
     task: str = ""
     model: str = ""
+    verdict: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +110,7 @@ class Drawn:
 
     name: str
     kind: str
-    """``trend``, ``dots``, ``cloud`` or ``menu``: what the page does with it."""
+    """``trend``, ``dots``, ``cloud``, ``menu``, or one that a script adds."""
 
     title: str
     sentence: str

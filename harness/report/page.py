@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from harness.report.gather import ReportData
+    from harness.stats.compare.results import Comparison
 
 PLOTLY_JS = "4.1.1"
 """Version of the vendored bundle; the one that plotly.py writes figures for."""
@@ -39,6 +40,13 @@ def render(data: ReportData) -> str:
     from harness.report.pages.whole import whole_sections
 
     return page_of(whole_sections(data), title=data.title, kind="Evaluation variance")
+
+
+def render_comparison(comparison: Comparison, *, title: str) -> str:
+    """Return a comparison as one HTML page; the same page for the same comparison."""
+    from harness.report.pages.comparison import comparison_sections
+
+    return page_of(comparison_sections(comparison), title=title, kind="Comparison")
 
 
 def page_of(sections: Sequence[Section], *, title: str, kind: str) -> str:

@@ -37,6 +37,10 @@ class Filters:
     models: tuple[str, ...]
     verdicts: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
+    model_word: str = "Model"
+    has_text: bool = False
+    """Whether rows can be found by words in their names."""
+
     has_trend: bool = False
     """Whether there are curves of single seeds to show."""
 

@@ -7,7 +7,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from harness.stats.estimate import Caution, Estimate
@@ -16,6 +16,7 @@ from harness.stats.variance import TaskVariance
 
 if TYPE_CHECKING:
     from harness.report.gather import TrendPoint
+    from harness.stats.compare.results import TaskDifference, Verdict
     from harness.stats.formulation_table import TaskFormulation
     from harness.stats.signal import SignalNoise
     from harness.stats.subsets.quality import SubsetEvaluation, SubsetQuality
@@ -41,6 +42,16 @@ PARTIAL = " (partial run)"
 
 HELD_OUT = {"model": "model", "run": "training run", "group": "group"}
 """What subsets are judged on, as a word."""
+
+SIGNS: Mapping[Verdict, str] = {
+    "better": "▲",
+    "worse": "▼",
+    "no worse": "≈",
+    "unclear": "~",
+    "too few data": "…",
+    "not comparable": "≠",
+}
+"""Stands beside the word of each verdict, so that no colour is needed to read it."""
 
 FILLS = {
     "one-seed": "list checkpoints of more training seeds in the suite and run it again",
@@ -155,6 +166,22 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def p_value(value: float) -> str:
+    """Return a p-value: two significant digits, down to one in ten thousand."""
+    return "< 0.0001" if value < 1e-4 else spread(value)
+
+
+def signed(value: float) -> str:
+    """Return a difference of scores: its sign, and as many decimals as a score."""
+    words = score(value)
+    return f"+{words}" if value > 0 and words.strip("0.,") else words
+
+
+def signed_interval(interval: tuple[float, float]) -> str:
+    """Return an interval of differences in brackets; empty where there is none."""
+    return between(*interval, signed)
 
 
 def share(part: float, whole: float) -> str:
@@ -783,3 +810,43 @@ def point_sentence(name: str, point: TrendPoint, metric: str) -> str:
     if not math.isnan(point.item_half_width):
         parts.append(f"items ±{spread(point.item_half_width)}")
     return ", ".join(parts)
+
+
+# ---- comparisons ---------------------------------------------------------------
+
+
+def verdict(row: TaskDifference) -> str:
+    """Return a verdict in words, with its sign; of no worse, than by how much."""
+    within = ""
+    if row.verdict == "no worse" and row.delta is not None:
+        within = f" (within ±{spread(row.delta)})"
+    return f"{SIGNS[row.verdict]} {row.verdict}{within}"
+
+
+def difference_sentence(name: str, row: TaskDifference) -> str:
+    """Return one difference, as its hover box and the live text say it."""
+    sides = (row.candidate, row.baseline)
+    scores = " against ".join(f"{clean(s.name)} {score(s.score.value)}" for s in sides)
+    told = [f"{name}: {verdict(row)}"]
+    if not math.isnan(row.difference.value):
+        level = f"{100 * row.difference.confidence_level:g} %"
+        ends = signed_interval(row.difference.interval)
+        told.append(
+            f"difference {signed(row.difference.value)}"
+            + (f" {ends} ({level})" if ends else "")
+        )
+        if ends := signed_interval(row.simultaneous):
+            told.append(f"after correction {ends}")
+    told += [scores, count(row.n_items, "item")]
+    if row.reason:
+        told.append(row.reason)
+    return ", ".join(told)
+
+
+def verdict_counts(rows: Sequence[TaskDifference]) -> str:
+    """Return how many differences have each verdict; those that none has are left out.
+
+    As in ``2 better, 1 worse and 3 unclear``.
+    """
+    counts = Counter(row.verdict for row in rows)
+    return _listed([f"{counts[name]} {name}" for name in SIGNS if counts[name]])

@@ -69,10 +69,10 @@
       // As annotations: tick labels inside the plot hang plotly 4.1.1 with grouped marks.
       layout.yaxis.showticklabels = false;
       layout.scattergap = 0.72;
-      layout.annotations.push(...shown.map(({ label }) => ({
+      layout.annotations = [...(layout.annotations ?? []), ...shown.map(({ label }) => ({
         text: label, x: 0, xref: "paper", xanchor: "left", y: label, yanchor: "bottom", yshift: 12,
         showarrow: false, font: { size: 12, color: layout.font.color },
-      })));
+      }))];
     }
     layout.height = 110 + rowHeight * shown.length;
   }
@@ -205,18 +205,19 @@
     label.replaceAll("&#123;", "{").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 
   // Cells of a map, as points that the arrow keys walk over.
-  const cells = ({ x, y, z }, curve) =>
+  const cells = ({ x, y, z, hovertext, customdata }, curve) =>
     z.flatMap((line, r) => line.map((value, c) => (
-      { curve, point: c, place: { xval: c, yval: r }, label: `${y[r]}, ${x[c]}: ${value}`, x: x[c], y: y[r], row: r })));
+      { curve, point: c, place: { xval: c, yval: r }, x: x[c], y: y[r], row: r,
+        label: hovertext?.[r][c] ?? `${y[r]}, ${x[c]}: ${value}`, custom: customdata?.[r][c] })));
 
   function pointsOf(div) {
     const rank = (y) => (div.layout.yaxis.type === "category" ? div.layout.yaxis.categoryarray.indexOf(y) : 0);
     const points = div.data.flatMap((trace, curve) =>
-      Array.isArray(trace.hovertext ?? trace.text)
+      trace.type === "heatmap" ? cells(trace, curve) : Array.isArray(trace.hovertext ?? trace.text)
         ? (trace.hovertext ?? trace.text).map((label, point) => ({
             curve, point, label, x: trace.x[point], y: trace.y[point], row: rank(trace.y[point]), custom: trace.customdata?.[point],
           }))
-        : trace.type === "heatmap" ? cells(trace, curve) : [],
+        : [],
     );
     // What is not defined has words but no place.
     return points.filter(({ y }) => y !== null).sort((a, b) => a.row - b.row || a.curve - b.curve || a.point - b.point);
@@ -227,8 +228,8 @@
     if (!points.length) return;
     const at = Number(div.dataset.at ?? -1);
     const now = points[at];
-    const isDots = ["dots", "stack"].includes(figures[div.id].kind);
-    const isMap = figures[div.id].kind === "map";
+    const isDots = ["dots", "stack", "forest", "flips"].includes(figures[div.id].kind);
+    const isMap = ["map", "pairs"].includes(figures[div.id].kind);
     let next = at;
     if (key === "Home" || !now) next = 0;
     else if (key === "End") next = points.length - 1;
@@ -368,7 +369,9 @@
     byId("show-seeds")?.addEventListener("change", (e) => select({ seeds: e.target.checked }));
     byId("even-steps")?.addEventListener("change", (e) => select({ even: e.target.checked }));
   }
-  each(".menu select[data-for]", (s) => s.addEventListener("change", () => turn(s.dataset.for, s.value)));
+  each(".menu select[data-for]", (s) => {
+    if (!figures[s.dataset.for].candidates) s.addEventListener("change", () => turn(s.dataset.for, s.value));
+  });
   each(".sort", (b) => b.addEventListener("click", () => sort(b.closest("th"))));
   each(".csv", (b) => b.addEventListener("click", () => saveCsv(byId(b.dataset.table), b.dataset.table)));
   each(".image", (b) => b.addEventListener("click", () => {

@@ -414,12 +414,8 @@ def _fit_cells(fit: TaskIrt, item: int) -> list[Cell]:
         _number(own.items.discrimination, place, text.ratio, dropped),
         _number(fit.item_fit.infit, place, text.ratio, "no finite abilities"),
         _number(fit.item_fit.outfit, place, text.ratio, "no finite abilities"),
-        _number(fit.item_fit.p_value, place, _p_text, untested),
+        _number(fit.item_fit.p_value, place, text.p_value, untested),
     ]
-
-
-def _p_text(value: float) -> str:
-    return "< 0.0001" if value < 1e-4 else text.spread(value)
 
 
 def _number(
@@ -766,7 +762,7 @@ def _curve_title(fit: TaskIrt, place: int) -> str:
     outfit = float(fit.item_fit.outfit[place])
     words = f"item {fit.who.item_indexes[fit.columns[place]]}"
     if not math.isnan(p_value):
-        words += f", p {_p_text(p_value)}"
+        words += f", p {text.p_value(p_value)}"
     elif not math.isnan(outfit):
         words += f", outfit {text.ratio(outfit)}"
     return words if _has_band(fit, place) else f"{words}, no band"

@@ -1,0 +1,800 @@
+"""Which differences are real? The views of a comparison, whichever page has them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report import text
+from harness.report.cells import (
+    Bar,
+    Cell,
+    Choice,
+    Drawn,
+    Line,
+    Menu,
+    Table,
+    condition_detail,
+    number_cell,
+)
+from harness.report.figures.compare import (
+    ForestRow,
+    flips_axis,
+    flips_figure,
+    flips_traces,
+    forest_figure,
+    forest_range,
+    forest_traces,
+    pairs_figure,
+    pairs_traces,
+)
+from harness.report.figures.style import NAME, escape
+from harness.report.section import Section
+from harness.stats.compare.results import (
+    Comparison,
+    PairTable,
+    RankRange,
+    Side,
+    TaskComparison,
+    TaskDifference,
+)
+from harness.stats.scores import METRICS, UNKNOWN_METRIC
+
+MAX_FLIPPED = 40
+"""Places of items, on either side, that the page keeps of a task and candidate."""
+
+ENOUGH_DISCORDANT = 10
+"""Flipped items below which a reader is told that the test is an exact one."""
+
+SCORES_OF = 12
+"""Choices up to which a scoreboard has a column for each; of more, rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One difference with its names."""
+
+    label: str
+    name: str
+    """In full, for tables."""
+
+    asked: Any
+    """What tells its condition from others."""
+
+    row: TaskDifference
+    is_average: bool = False
+
+
+def compare_sections(comparison: Comparison) -> list[Section]:
+    """Return differences, flips and pairs; those of which there is something."""
+    rows = _rows(comparison)
+    sections = [_differences(comparison, rows)]
+    if any(one.row.flips.n_worse or one.row.flips.n_better for one in rows):
+        sections.append(_flips(comparison, rows))
+    if len(comparison.choices) > 2:
+        sections.append(_pairs(comparison))
+    return sections
+
+
+def candidates(comparison: Comparison) -> tuple[str, ...]:
+    """Return names of all choices but the baseline."""
+    return comparison.names[1:]
+
+
+def _rows(comparison: Comparison) -> list[_Row]:
+    labels = text.task_labels(comparison.tasks, limit=NAME)
+    names = text.task_labels(comparison.tasks)
+    rows = [
+        _Row(label=label, name=name, asked=task, row=row)
+        for task, label, name in zip(comparison.tasks, labels, names, strict=True)
+        for row in task.differences
+    ]
+    if comparison.average:
+        name = f"average of {text.count(len(comparison.tasks), 'task')}"
+        rows += [
+            _Row(
+                label=name,
+                name=name,
+                asked=comparison.average,
+                row=row,
+                is_average=True,
+            )
+            for row in comparison.average.differences
+        ]
+    return rows
+
+
+# ---- the forest ----------------------------------------------------------------
+
+
+def _differences(comparison: Comparison, rows: Sequence[_Row]) -> Section:
+    names = [name for name in candidates(comparison) if _of(rows, name)]
+    metrics = ", ".join(dict.fromkeys(one.row.metric for one in rows))
+    drawn = Drawn(
+        name="difference-forest",
+        kind="forest",
+        title="Differences, task by task",
+        sentence=_forest_sentence(comparison, rows),
+        figure=forest_figure(
+            f"candidate − {text.shortened(comparison.baseline, NAME)} ({metrics})"
+        )
+        if names
+        else None,
+        table=_difference_table(comparison, rows),
+        menu=_candidate_menu(names),
+        extra={"candidates": [_forest(name, _of(rows, name)) for name in names]},
+    )
+    return Section(
+        name="differences",
+        title="Differences",
+        view={
+            "drawn": drawn,
+            "findings": difference_findings(comparison),
+            "missing": _listed_by_reason(comparison.uncompared),
+            "mismatches": _mismatches(rows),
+            "cautions": _cautions(comparison, rows),
+            "methods": _methods(comparison, rows),
+        },
+        drawn=(drawn,),
+        scripts=("compare.js",),
+    )
+
+
+def _of(rows: Iterable[_Row], candidate: str) -> list[_Row]:
+    return [one for one in rows if one.row.candidate.name == candidate]
+
+
+def _candidate_menu(names: Sequence[str]) -> Menu | None:
+    """Return a menu of candidates, where there are several; traces are their own."""
+    if len(names) < 2:
+        return None
+    return Menu(
+        name="Candidate",
+        choices=tuple(
+            Choice(label=text.clean(n), y_title="", traces=()) for n in names
+        ),
+    )
+
+
+def _forest(name: str, rows: Sequence[_Row]) -> dict[str, Any]:
+    shown = [
+        ForestRow(
+            label=one.label,
+            sentence=text.difference_sentence(one.name, one.row),
+            row=one.row,
+            is_average=one.is_average,
+        )
+        for one in sorted(rows, key=_by_lower_bound)
+    ]
+    return {
+        "name": name,
+        "rows": [
+            {
+                "label": escape(one.label),
+                "verdict": one.row.verdict,
+                **({} if one.is_average else {"task": one.row.task}),
+                "last": one.is_average,
+                "value": text.place(one.row.difference.value),
+                "n": one.row.n_items,
+                "note": ""
+                if one.is_drawn
+                else escape(f"{text.SIGNS[one.row.verdict]} {_note(one.row)}"),
+            }
+            for one in shown
+        ],
+        "range": forest_range(shown),
+        "traces": list(forest_traces(shown)),
+    }
+
+
+def _by_lower_bound(one: _Row) -> tuple[bool, bool, float]:
+    """Return an order: what is surely better on top, what is not drawn below."""
+    low = one.row.difference.interval.low
+    return one.is_average, math.isnan(low), -low if not math.isnan(low) else 0.0
+
+
+def _note(row: TaskDifference) -> str:
+    return f"{row.verdict}: {row.reason}" if row.reason else row.verdict
+
+
+def difference_findings(comparison: Comparison) -> list[str]:
+    """Return what each candidate is, beside the baseline, in plain sentences."""
+    told = []
+    for name in candidates(comparison):
+        rows = [r for r in comparison.differences if r.candidate.name == name]
+        if not rows:
+            continue
+        average = comparison.average.differences if comparison.average else ()
+        mean = next((r for r in average if r.candidate.name == name), None)
+        words = (
+            f"{text.clean(name)} against {text.clean(comparison.baseline)}: "
+            f"{text.verdict_counts(rows)} of {text.count(len(rows), 'task')}"
+        )
+        if mean is not None and not math.isnan(mean.difference.value):
+            words += (
+                f"; on average over tasks {text.signed(mean.difference.value)} "
+                f"{text.signed_interval(mean.difference.interval)}, {mean.verdict}"
+            )
+        told.append(f"{words}.")
+    return told
+
+
+def _forest_sentence(comparison: Comparison, rows: Sequence[_Row]) -> str:
+    surest = [one for one in rows if one.row.verdict in ("better", "worse")]
+    own = [one for one in surest if not one.is_average]
+    level = f"{100 * comparison.confidence_level:g} %"
+    if not own:
+        return (
+            f"No task shows a sure difference from {text.clean(comparison.baseline)}. "
+            "That is not to say that there is none: the table has the smallest that "
+            "could have been seen."
+        )
+    largest = max(own, key=lambda one: abs(one.row.difference.value))
+    return (
+        f"The largest sure difference: {text.clean(largest.row.candidate.name)} is "
+        f"{largest.row.verdict} on {largest.name}, "
+        f"{text.signed(largest.row.difference.value)} "
+        f"{text.signed_interval(largest.row.difference.interval)}. Thick lines are "
+        f"{level} intervals of one task alone, thin ones hold for all tasks together."
+    )
+
+
+def _difference_table(comparison: Comparison, rows: Sequence[_Row]) -> Table:
+    baseline = text.clean(comparison.baseline)
+    return Table(
+        caption=f"Candidates less {baseline}, paired by item",
+        headings=(
+            ("Task", False),
+            ("Candidate", False),
+            ("Verdict", False),
+            ("Difference", True),
+            ("After correction", True),
+            ("These checkpoints alone", True),
+            (baseline, True),
+            ("Candidate's score", True),
+            ("Items", True),
+            ("p", True),
+            ("p, corrected", True),
+            ("Could have seen", True),
+            ("Cautions", False),
+        ),
+        lines=tuple(_difference_line(one) for one in rows),
+    )
+
+
+def _difference_line(one: _Row) -> Line:
+    row = one.row
+    reason = row.difference.cautions[0].text if row.difference.cautions else row.reason
+    difference = number_cell(row.difference.value, text.signed, reason)
+    codes = dict.fromkeys(c.code for c in (*row.cautions, *row.difference.cautions))
+    return Line(
+        cells=(
+            Cell(
+                text=one.name,
+                detail=""
+                if one.is_average
+                else f"{row.metric} · {condition_detail(one.asked)}",
+            ),
+            Cell(text=text.clean(row.candidate.name)),
+            verdict_cell(row),
+            Cell(
+                text=difference.text,
+                value=difference.value,
+                reason=difference.reason,
+                detail=text.signed_interval(row.difference.interval),
+            ),
+            Cell(text=text.signed_interval(row.simultaneous) or text.UNDEFINED),
+            Cell(text=text.signed_interval(row.over_items) or text.UNDEFINED),
+            _side_cell(row.baseline),
+            _side_cell(row.candidate),
+            Cell(
+                text=f"{row.n_items:,}",
+                value=row.n_items,
+                detail=f"{row.n_unpaired:,} unpaired" if row.n_unpaired else "",
+            ),
+            number_cell(row.p_value, text.p_value, reason),
+            number_cell(row.p_adjusted, text.p_value, reason),
+            number_cell(row.smallest_detectable, text.spread, reason)
+            if math.isfinite(row.smallest_detectable)
+            else Cell(text=text.UNDEFINED, reason="nothing could have been seen"),
+            Cell(text=", ".join(codes)),
+        ),
+        task="" if one.is_average else row.task,
+        model=row.candidate.name,
+        verdict=row.verdict,
+    )
+
+
+def verdict_cell(row: TaskDifference) -> Cell:
+    """Return a verdict as sign and word, with what it rests on."""
+    return Cell(
+        text=text.verdict(row),
+        detail=row.reason,
+        tone=row.verdict if row.verdict in ("better", "worse") else "",
+    )
+
+
+def _side_cell(side: Side) -> Cell:
+    cell = number_cell(side.score.value, text.score, "no score")
+    return Cell(
+        text=cell.text,
+        value=cell.value,
+        reason=cell.reason,
+        detail=text.interval(side.score),
+        badges=_side_badges(side),
+    )
+
+
+def _side_badges(side: Side) -> tuple[str, ...]:
+    if not side.is_partial:
+        return ()
+    return (f"partial: {side.n_items:,} of {side.n_items_total:,} items",)
+
+
+def _listed_by_reason(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    reasons: dict[str, list[str]] = {}
+    for what, reason in pairs:
+        reasons.setdefault(reason, []).append(text.clean(what))
+    return tuple(
+        f"{', '.join(names)}: {text.clean(reason)}."
+        for reason, names in reasons.items()
+    )
+
+
+def _mismatches(rows: Sequence[_Row]) -> tuple[tuple[str, bool, tuple[str, ...]], ...]:
+    """Return what differs between sides: text, whether it blocks, and where."""
+    found: dict[tuple[str, bool], dict[str, None]] = {}
+    for one in rows:
+        if one.is_average:
+            continue
+        for mismatch in one.row.mismatches:
+            where = found.setdefault((mismatch.text, mismatch.blocks), {})
+            where[f"{one.name}, {text.clean(one.row.candidate.name)}"] = None
+    ordered = sorted(found.items(), key=lambda pair: not pair[0][1])
+    return tuple(
+        (text.clean(words), blocks, tuple(w)) for (words, blocks), w in ordered
+    )
+
+
+def _cautions(
+    comparison: Comparison, rows: Sequence[_Row]
+) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    whole = tuple((c.code, c.text, ()) for c in comparison.cautions)
+    own = text.alike(
+        (f"{one.name}, {text.clean(one.row.candidate.name)}", caution)
+        for one in rows
+        for caution in (*one.row.cautions, *one.row.difference.cautions)
+    )
+    return (*whole, *own)
+
+
+CORRECTIONS = {
+    "holm": "Holm's, over all tasks and candidates: the chance that any verdict of "
+    "better or worse is wrong stays at the level",
+    "bh": "Benjamini and Hochberg's, over all tasks and candidates: of the verdicts of "
+    "better or worse, the expected share that is wrong stays at the level",
+    "none": "none: each verdict may be wrong at the level, so that of many some are",
+}
+
+
+def _methods(comparison: Comparison, rows: Sequence[_Row]) -> tuple[str, ...]:
+    methods = dict.fromkeys(
+        one.row.difference.method
+        for one in rows
+        if not math.isnan(one.row.difference.value)
+    )
+    tests = dict.fromkeys(
+        one.row.test for one in rows if not math.isnan(one.row.p_value)
+    )
+    return (
+        *(f"Difference: {method}." for method in methods),
+        *(f"Test: {test}." for test in tests),
+        f"Correction: {CORRECTIONS[comparison.correction]}.",
+        f"Fewer than {text.count(comparison.min_items, 'item')} are too few data.",
+    )
+
+
+# ---- flips ---------------------------------------------------------------------
+
+
+def _flips(comparison: Comparison, rows: Sequence[_Row]) -> Section:
+    own = [one for one in rows if not one.is_average and _flipped(one.row) is not None]
+    names = [name for name in candidates(comparison) if _of(own, name)]
+    drawn = Drawn(
+        name="flip-bars",
+        kind="flips",
+        title="Items that flipped",
+        sentence=_flips_sentence(own),
+        figure=flips_figure() if names else None,
+        table=_flips_table(own),
+        menu=_candidate_menu(names),
+        extra={"candidates": [_bars(name, _of(own, name)) for name in names]},
+    )
+    return Section(
+        name="flips",
+        title="Flips",
+        view={"drawn": drawn},
+        drawn=(drawn,),
+        scripts=("compare.js",),
+    )
+
+
+def _flipped(row: TaskDifference) -> tuple[int, int] | None:
+    """Return items lost and gained; ``None`` where no item pairs up."""
+    pair = (row.flips.n_worse, row.flips.n_better)
+    return pair if row.n_items else None
+
+
+def _flip_words(row: TaskDifference) -> tuple[str, str]:
+    return ("lost", "gained") if row.flips.is_counted else ("worse", "better")
+
+
+def _flip_sentence(one: _Row) -> str:
+    flips = one.row.flips
+    lost, gained = _flip_words(one.row)
+    told = f"{one.name}: {lost} {flips.n_worse:,}, {gained} {flips.n_better:,}"
+    if flips.is_counted:
+        told += f", both right {flips.n_both:,}, neither {flips.n_neither:,}"
+    else:
+        told += f", the same {flips.n_equal:,}"
+    if math.isnan(one.row.p_value):
+        return told
+    few = "; few, so the exact test" if _is_few(one.row) else ""
+    return f"{told}, p {text.p_value(one.row.p_value)} ({one.row.test}){few}"
+
+
+def _is_few(row: TaskDifference) -> bool:
+    return (
+        row.flips.is_counted
+        and row.flips.n_worse + row.flips.n_better < ENOUGH_DISCORDANT
+        and "exact" in row.test
+    )
+
+
+def _bars(name: str, rows: Sequence[_Row]) -> dict[str, Any]:
+    ordered = sorted(rows, key=lambda one: -sum(_flipped(one.row) or (0, 0)))
+    counts = [_flipped(one.row) or (0, 0) for one in ordered]
+    is_counted = all(one.row.flips.is_counted for one in ordered)
+    return {
+        "name": name,
+        "rows": [
+            {
+                "label": escape(one.label),
+                "task": one.row.task,
+                "verdict": one.row.verdict,
+                "name": one.name,
+                "words": list(_flip_words(one.row)),
+                "counts": list(pair),
+                "items": [
+                    list(places[:MAX_FLIPPED])
+                    for places in (one.row.flips.lost, one.row.flips.gained)
+                ],
+            }
+            for one, pair in zip(ordered, counts, strict=True)
+        ],
+        "axis": flips_axis(counts),
+        "traces": list(
+            flips_traces(
+                [one.label for one in ordered],
+                counts,
+                ("lost", "gained") if is_counted else ("worse", "better"),
+                [_flip_sentence(one) for one in ordered],
+                [one.row.task for one in ordered],
+            )
+        ),
+    }
+
+
+def _flips_sentence(rows: Sequence[_Row]) -> str:
+    if not rows:
+        return "No item was put to both sides, so none can flip."
+    most = max(rows, key=lambda one: sum(_flipped(one.row) or (0, 0)))
+    return (
+        "A difference of zero may hide many items that changed. Most did on "
+        f"{_flip_sentence(most)}."
+    )
+
+
+def _flips_table(rows: Sequence[_Row]) -> Table:
+    def number(value: int | None) -> Cell:
+        if value is None:
+            return Cell(text=text.UNDEFINED, reason="scores are not right or wrong")
+        return Cell(text=f"{value:,}", value=value)
+
+    return Table(
+        caption="Items by which side answers them right, or better",
+        headings=(
+            ("Task", False),
+            ("Candidate", False),
+            ("Lost", True),
+            ("Gained", True),
+            ("Both right", True),
+            ("Neither", True),
+            ("The same", True),
+            ("p", True),
+            ("Test", False),
+            ("First places lost", False),
+            ("First places gained", False),
+        ),
+        lines=tuple(
+            Line(
+                cells=(
+                    Cell(text=one.name),
+                    Cell(text=text.clean(one.row.candidate.name)),
+                    number(flips.n_worse),
+                    number(flips.n_better),
+                    number(flips.n_both),
+                    number(flips.n_neither),
+                    number(flips.n_equal),
+                    number_cell(one.row.p_value, text.p_value, "no test"),
+                    Cell(
+                        text=one.row.test,
+                        detail=f"fewer than {ENOUGH_DISCORDANT} flipped: exact test"
+                        if _is_few(one.row)
+                        else "",
+                    ),
+                    Cell(text=_places(flips.lost)),
+                    Cell(text=_places(flips.gained)),
+                ),
+                task=one.row.task,
+                model=one.row.candidate.name,
+                verdict=one.row.verdict,
+            )
+            for one in rows
+            for flips in [one.row.flips]
+        ),
+    )
+
+
+def _places(places: Sequence[int]) -> str:
+    some = ", ".join(str(place) for place in places[:8])
+    return f"{some}, …" if len(places) > 8 else some
+
+
+# ---- pairs ---------------------------------------------------------------------
+
+
+def _pairs(comparison: Comparison) -> Section:
+    labels = text.task_labels(comparison.tasks, limit=NAME)
+    known = [
+        (label, task.task, task.pairs)
+        for task, label in zip(comparison.tasks, labels, strict=True)
+        if task.pairs is not None
+    ]
+    if comparison.average and comparison.average.pairs:
+        name = f"average of {text.count(len(comparison.tasks), 'task')}"
+        known.insert(0, (name, "", comparison.average.pairs))
+    metrics = ", ".join(dict.fromkeys(task.metric for task in comparison.tasks))
+    level = comparison.confidence_level
+    drawn = Drawn(
+        name="pair-map",
+        kind="pairs",
+        title="Every choice against every other",
+        sentence=_pairs_sentence(known, level),
+        figure=pairs_figure(f"row − column ({metrics})") if known else None,
+        table=_pairs_table(known),
+        menu=Menu(
+            name="Task",
+            choices=tuple(
+                Choice(label=label, y_title="", traces=(_map(label, table, level),))
+                for label, _, table in known
+            ),
+        )
+        if known
+        else None,
+        extra={
+            "tasks": [task for _, task, _ in known],
+            "names": [list(table.pairs.names) for _, _, table in known],
+        },
+    )
+    return Section(
+        name="pairs",
+        title="Pairs",
+        view={"drawn": drawn, "level": level},
+        drawn=(drawn,),
+        scripts=("compare.js",),
+    )
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    return text.unique(text.shortened(name, NAME) for name in names)
+
+
+def _map(label: str, table: PairTable, level: float) -> dict[str, Any]:
+    names = table.pairs.names
+    words = [
+        [
+            "" if i == j else _pair_sentence(label, table, i, j, level)
+            for j in range(len(names))
+        ]
+        for i in range(len(names))
+    ]
+    return pairs_traces(table, _short(names), words, level)
+
+
+def _pair_sentence(label: str, table: PairTable, i: int, j: int, level: float) -> str:
+    first, second = (text.clean(table.pairs.names[at]) for at in (i, j))
+    difference = float(table.pairs.difference[i, j])
+    ends = (float(table.low[i, j]), float(table.high[i, j]))
+    p_value = float(table.p_adjusted[i, j])
+    if math.isnan(difference):
+        return f"{label}: {first} and {second} cannot be compared"
+    sure = "" if p_value < 1 - level else ", unclear"
+    return (
+        f"{label}: {first} − {second} {text.signed(difference)} "
+        f"{text.signed_interval(ends)}, p {text.p_value(p_value)} corrected{sure}"
+    )
+
+
+def _pairs_sentence(known: Sequence[tuple[str, str, PairTable]], level: float) -> str:
+    if not known:
+        return "No task was put to two choices that can be compared."
+    label, _, table = known[0]
+    n = len(table.pairs.names)
+    sure = sum(
+        bool(table.p_adjusted[i, j] < 1 - level) for i in range(n) for j in range(i)
+    )
+    pairs = text.count(n * (n - 1) // 2, "pair")
+    return (
+        f"{label[:1].upper()}{label[1:]}: {sure:,} of {pairs} differ surely. A tilde "
+        "marks a difference that is unclear, once corrected for all tasks and pairs."
+    )
+
+
+def _pairs_table(known: Sequence[tuple[str, str, PairTable]]) -> Table:
+    lines = []
+    for label, task, table in known:
+        names = table.pairs.names
+        for i in range(len(names)):
+            for j in range(i + 1, len(names)):
+                difference = float(table.pairs.difference[i, j])
+                none = "not comparable"
+                lines.append(
+                    Line(
+                        cells=(
+                            Cell(text=label),
+                            Cell(text=text.clean(names[i])),
+                            Cell(text=text.clean(names[j])),
+                            number_cell(difference, text.signed, none),
+                            Cell(
+                                text=text.signed_interval(
+                                    (float(table.low[i, j]), float(table.high[i, j]))
+                                )
+                                or text.UNDEFINED
+                            ),
+                            number_cell(
+                                float(table.p_adjusted[i, j]), text.p_value, none
+                            ),
+                        ),
+                        task=task,
+                    )
+                )
+    return Table(
+        caption="All pairs, first less second",
+        headings=(
+            ("Task", False),
+            ("First", False),
+            ("Second", False),
+            ("Difference", True),
+            ("Interval, corrected", True),
+            ("p, corrected", True),
+        ),
+        lines=tuple(lines),
+    )
+
+
+# ---- the scoreboard ------------------------------------------------------------
+
+
+def comparison_board(comparison: Comparison) -> Section:
+    """Return the scores of all choices, with the ranks that each may have."""
+    names = text.task_labels(comparison.tasks)
+    lines = [
+        _board_line(comparison, task, name, task.task)
+        for task, name in zip(comparison.tasks, names, strict=True)
+    ]
+    if comparison.average:
+        name = f"average of {text.count(len(comparison.tasks), 'task')}"
+        lines.append(_board_line(comparison, comparison.average, name, ""))
+    # The baseline stays, whichever candidate the page is narrowed to.
+    models = ("", "", *candidates(comparison))
+    table = Table(
+        caption="Scores with their intervals over items, and possible ranks",
+        headings=(
+            ("Task", False),
+            (f"{text.clean(comparison.baseline)} (baseline)", True),
+            *((text.clean(name), True) for name in candidates(comparison)),
+        ),
+        lines=tuple(lines),
+        models=models,
+    )
+    return Section(
+        name="standings",
+        title="Scoreboard",
+        view={"table": table, "level": comparison.confidence_level},
+    )
+
+
+def _board_line(
+    comparison: Comparison, task: TaskComparison, name: str, key: str
+) -> Line:
+    sides = {side.name: side for side in task.sides}
+    ranks = {rank.name: rank for rank in task.ranks}
+    cells = [Cell(text=name, detail=task.metric)]
+    for choice in comparison.names:
+        model = None if choice == comparison.baseline else choice
+        side = sides.get(choice)
+        if side is None:
+            cells.append(Cell(text=text.UNDEFINED, reason="not compared", model=model))
+            continue
+        cells.append(
+            Cell(
+                text=text.score(side.score.value)
+                + (f" {UNCLEAR}" if is_open(ranks, choice) else ""),
+                value=None if math.isnan(side.score.value) else side.score.value,
+                detail=" · ".join(
+                    filter(None, [text.interval(side.score), rank_words(ranks, choice)])
+                ),
+                badges=_side_badges(side),
+                bar=score_bar(side.score.value, *side.score.interval, task.metric),
+                model=model,
+            )
+        )
+    return Line(cells=tuple(cells), task=key)
+
+
+UNCLEAR = text.SIGNS["unclear"]
+
+
+def is_open(ranks: dict[str, RankRange], name: str) -> bool:
+    """Return whether a choice is one of several that may be the best."""
+    tops = sum(rank.is_top for rank in ranks.values())
+    return name in ranks and ranks[name].is_top and tops > 1
+
+
+def rank_words(ranks: dict[str, RankRange], name: str) -> str:
+    """Return the ranks that a choice may have, as in ``rank 1–3``; empty of none."""
+    if name not in ranks or len(ranks) < 2:
+        return ""
+    low, high = ranks[name].low, ranks[name].high
+    return f"rank {low}" if low == high else f"rank {low}–{high}"
+
+
+def score_bar(
+    value: float, low: float, high: float, metric: str, chance: float = math.nan
+) -> Bar | None:
+    """Return a bar over the range of the metric; ``None`` where it has no end."""
+    bounds = METRICS.get(metric, UNKNOWN_METRIC)
+    if not math.isfinite(bounds.high - bounds.low) or math.isnan(low):
+        return None
+
+    def place(score: float) -> float:
+        return 100 * (score - bounds.low) / (bounds.high - bounds.low)
+
+    return Bar(
+        low=place(low),
+        high=place(high),
+        value=place(value),
+        chance=None if math.isnan(chance) else place(chance),
+    )
+
+
+def verdict_chips(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """Return (number, noun, class) of what a comparison counts."""
+    counts = Counter(row.verdict for row in comparison.differences)
+    chips = [
+        (len(comparison.choices), "choice", ""),
+        (len(comparison.tasks), "task", ""),
+    ]
+    out = []
+    for n, noun, kind in chips:
+        number, _, rest = text.count(n, noun).partition(" ")
+        out.append((number, rest, kind))
+    for name in text.SIGNS:
+        if n := counts[name]:
+            warn = "warn" if name in ("worse", "not comparable", "too few data") else ""
+            out.append((f"{n:,}", f"{text.SIGNS[name]} {name}", warn))
+    return out
