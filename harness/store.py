@@ -553,7 +553,7 @@ def _one_attempt_each(attempts: pa.Table) -> pa.Table:
 
 def _in_name_order(column: pa.Array) -> pa.DictionaryArray:
     """Encode names as categories that sort as the names do."""
-    names = pc.unique(column).sort()
+    names = pc.unique(column).drop_null().sort()
     return pa.DictionaryArray.from_arrays(pc.index_in(column, names), names)
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from harness.errors import HarnessError
 from harness.ingest import plain, spool
 from harness.ingest.columns import ROWS
+from harness.ingest.load import load_results
 from harness.ingest.plain import Csv, Parquet
 from harness.records import digest
 
@@ -345,6 +346,16 @@ def test_one_long_word_again_and_again_is_refused(tmp_path, monkeypatch):
         found(tmp_path / "t.parquet")
 
     assert caught.value.code == "results-too-large"
+
+
+def test_what_no_file_or_only_one_says_is_absent_in_the_frame(write):
+    plain_table = write("item,model,score\na,m,1\n")
+    log = Path(__file__).parent / "data/inspect/animals.eval"
+    loaded = load_results([plain_table, log])
+
+    assert loaded.responses["weights_digest"].isna().sum() == 1
+    assert loaded.responses["dtype"].isna().all()
+    assert loaded.unknown["dtype"] == 2
 
 
 # ---- memory, noise -------------------------------------------------------------------
