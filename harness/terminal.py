@@ -1,4 +1,4 @@
-"""How does a terminal show a plan, a store's status, a machine's findings?"""
+"""How does a terminal show a plan, a status, an import, a machine's findings?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.doctor import Finding
+    from harness.ingest.load import Imported, ImportedTrial
     from harness.plan import Plan
+
+BY_PATH = frozenset({"model", "train_seed", "step", "task"})
+"""What the path of a file may say in its place."""
+
+UNKNOWN = {
+    "train_seed": "training seed",
+    "num_fewshot": "number of few-shot examples",
+    "template_digest": "chat template and system prompt",
+    "weights_digest": "revision of the weights",
+    "sample_seed": "seed of sampled text",
+    "fewshot_seed": "seed of the few-shot examples",
+    "n_items_total": "number of items that the task holds",
+}
+"""How columns are called that a file says nothing of."""
 
 MARKS = {"ok": "[green]✓[/]", "note": "[yellow]·[/]", "error": "[red]✗[/]"}
 
@@ -108,6 +123,76 @@ def show_status(trials: pd.DataFrame) -> None:
 def _is_partial(trials: pd.DataFrame) -> pd.Series[bool]:
     is_done = trials["status"] == "done"
     return is_done & (trials["n_items"] < trials["n_items_total"])
+
+
+def show_imported(imported: Imported) -> None:
+    """Print what came in by format, model and task, and what its files do not say."""
+    from harness.report.text import count
+
+    table = Table("format", "model", "step", "seed", "task", box=None)
+    table.header_style = "bold"
+    for name in ("items", "new", "already there"):
+        table.add_column(name, justify="right")
+    kinds: dict[tuple[str, str, str], list[ImportedTrial]] = {}
+    for trial in imported.trials:
+        kinds.setdefault((trial.format, trial.model, trial.task), []).append(trial)
+    for (format_, model, task), some in sorted(kinds.items()):
+        n_new = sum(trial.is_new for trial in some)
+        cells = [
+            *(format_, model),
+            _range([trial.step for trial in some]),
+            _range([trial.train_seed for trial in some]),
+            task,
+            _range([trial.n_items for trial in some]),
+            *(n_new, len(some) - n_new),
+        ]
+        table.add_row(*map(_plain, cells))
+    console = _console()
+    if imported.trials:
+        console.print(table)
+        n, n_new = len(imported.trials), imported.n_new
+        console.print(
+            f"{count(n_new, 'new trial')} of {n:,}, with "
+            f"{count(imported.n_new_responses, 'response')}"
+        )
+    if imported.n_aggregates:
+        console.print(
+            f"{count(imported.n_aggregates, 'score')} without items, "
+            f"{imported.n_new_aggregates:,} of them new: they can be shown, and not be "
+            "compared item by item"
+        )
+    for sentence in _unknown(imported):
+        console.print(_plain(sentence))
+
+
+def _unknown(imported: Imported) -> list[str]:
+    """Say once for each kind what files do not say, and what can be done."""
+    from harness.report.text import count
+
+    said = []
+    for name, n in imported.unknown.items():
+        of = (
+            "no file says"
+            if n == len(imported.trials)
+            else (f"{count(n, 'trial')} of {len(imported.trials):,} do not say")
+        )
+        what = UNKNOWN.get(name, name.replace("_", " "))
+        add = (
+            f"; give it by the path: --pattern '…{{{name}}}…'"
+            if name in BY_PATH
+            else ""
+        )
+        said.append(f"{of} the {what}{add}")
+    return said
+
+
+def _range(values: Sequence[int | None]) -> str:
+    """Return a number, or the least and the largest and how many there are."""
+    known = sorted({value for value in values if value is not None})
+    if not known:
+        return "unknown"
+    few = f"{known[0]}" if len(known) == 1 else f"{known[0]}–{known[-1]} ({len(known)})"
+    return few if len(known) == len({*values}) else f"{few}, unknown"
 
 
 def show_mapping(values: Mapping[str, Any]) -> None:

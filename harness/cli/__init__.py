@@ -12,7 +12,9 @@ from typer.exceptions import TyperException
 
 # The order of imports is that of the help.
 # isort: off
-from harness.cli import init, run, analyse, compare, gate, power, prompts, select, share, keep  # noqa: F401
+from harness.cli import (  # noqa: F401
+    init, run, import_, analyse, compare, gate, power, prompts, select, share, keep,
+)  # fmt: skip
 
 # isort: on
 from harness.cli.app import BAD_INPUT, INCOMPLETE, OK, app

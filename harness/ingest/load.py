@@ -203,6 +203,7 @@ def import_results(
     pattern: str | None = None,
     format: str | None = None,
     cluster_field: str | None = None,
+    dry_run: bool = False,
     listen: Listen | None = None,
 ) -> Imported:
     """Read foreign results into a store; what is there already stays as it is.
@@ -213,9 +214,11 @@ def import_results(
     Parameters
     ----------
     store : Store or None
-        None writes nothing, and takes everything for new.
+        None where there is none yet, for a dry run.
     paths, pattern, format, cluster_field
         As in `load_results`.
+    dry_run : bool
+        Read everything, write nothing.
     listen : callable, optional
         Told of the progress.
 
@@ -233,7 +236,8 @@ def import_results(
     status = store.status() if store else {}
     known = {trial_id for trial_id, said in status.items() if said == "done"}
     trials, aggregates = [], {}
-    writer = _Writer(store)
+    into = None if dry_run else store
+    writer = _Writer(into)
     for taken in source:
         if not isinstance(taken, _Taken):
             aggregates[taken["aggregate_id"]] = taken
@@ -247,7 +251,7 @@ def import_results(
     return Imported(
         trials=tuple(trials),
         n_aggregates=len(aggregates),
-        n_new_aggregates=_add_aggregates(store, aggregates),
+        n_new_aggregates=_add_aggregates(store, aggregates, write=not dry_run),
         n_files=len(source.sniffed.claimed),
         n_other_files=source.sniffed.n_other,
         problems=tuple(source.problems),
@@ -285,7 +289,7 @@ class _Source:
         total = sum(claimed.n_bytes for claimed in self.sniffed.claimed)
         done, unmatched = 0, []
         for claimed in self.sniffed.claimed:
-            self.listen(done, total, claimed.below)
+            self.listen(done, total, claimed.path.name)
             fields: Mapping[str, Any] | None = {}
             if self.pattern:
                 fields = self.pattern.fields(str(claimed.path), claimed.below)
@@ -500,11 +504,11 @@ def _identified(
 
 
 def _add_aggregates(
-    store: Store | None, aggregates: Mapping[str, Mapping[str, Any]]
+    store: Store | None, aggregates: Mapping[str, Mapping[str, Any]], *, write: bool
 ) -> int:
     known = set(store.aggregates()["aggregate_id"].to_pylist()) if store else set()
     new = {name: row for name, row in aggregates.items() if name not in known}
-    if store and new:
+    if store and new and write:
         store.append_aggregates(_aggregate_table(new))
     return len(new)
 

@@ -1,0 +1,123 @@
+"""The command that takes other people's results into a store: import."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.app import BAD_INPUT, INCOMPLETE, RUN, app
+from harness.cli.options import Json
+from harness.cli.streams import print_json, say
+from harness.errors import InputError
+
+if TYPE_CHECKING:
+    from harness.ingest.load import Imported
+    from harness.ingest.parts import Problem
+    from harness.store import Store
+
+MOST_PROBLEMS = 20
+"""So many are told one by one; all of them are in the JSON."""
+
+
+@app.command(
+    "import",
+    rich_help_panel=RUN,
+    epilog="Example: evalvar import runs/ --store results/ours "
+    "--pattern '{model}/seed{train_seed}/step{step}'",
+)
+def import_(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Files, and folders that are searched for results."),
+    ],
+    store: Annotated[
+        str, typer.Option("--store", help="Where they go.")
+    ] = "results/imported",
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pattern",
+            help="What their paths say, such as {model}/seed{train_seed}/step{step}; "
+            "completes what the files do not say.",
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="Only this format, such as lm-eval."),
+    ] = None,
+    cluster_field: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster-field",
+            help="A field of lm-eval's documents that says which items belong "
+            "together, such as passage_id.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read everything, write nothing.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Take in results of other tools; what is there already is not taken twice."""
+    from harness.ingest.load import import_results
+    from harness.progress import display
+    from harness.terminal import show_imported
+
+    opened = _opened(store, paths, format_, dry_run)
+    with display("importing") as shown:
+        imported = import_results(
+            opened,
+            paths,
+            pattern=pattern,
+            format=format_,
+            cluster_field=cluster_field,
+            dry_run=dry_run,
+            listen=shown.advance,
+        )
+    is_empty = not imported.trials and not imported.n_aggregates
+    if json_:
+        print_json("evalvar.import/1", {"store": store, **imported.to_dict()})
+    elif not is_empty:
+        show_imported(imported)
+        print(f"store: {store}" + (", nothing was written" if dry_run else ""))
+        if not dry_run:
+            print(f"next: evalvar compare {store}")
+    _say_problems(imported)
+    if is_empty:
+        raise typer.Exit(BAD_INPUT)
+    if imported.n_left_out:
+        raise typer.Exit(INCOMPLETE)
+
+
+def _opened(
+    store: str, paths: list[str], format_: str | None, dry_run: bool
+) -> Store | None:
+    """Return the store, made if it must be: not before there is something for it."""
+    from harness.ingest.load import import_results, is_results
+    from harness.store import Store
+
+    try:
+        return Store(store)
+    except InputError as error:
+        if error.code != "store-missing":
+            raise
+    if not any(map(is_results, paths)) and format_ is None:
+        import_results(None, paths)  # which says what is the matter
+    return None if dry_run else Store.create(store)
+
+
+def _say_problems(imported: Imported) -> None:
+    for problem in imported.problems[:MOST_PROBLEMS]:
+        say(f"{_place(problem)}: {problem.reason} [{problem.code}]")
+    more = len(imported.problems) - MOST_PROBLEMS
+    if more > 0:
+        say(f"{more} more problems; --json lists all")
+    if imported.n_left_out:
+        say(f"{imported.n_left_out} left out, everything else was taken")
+
+
+def _place(problem: Problem) -> str:
+    if problem.line is None:
+        return problem.file
+    return f"{problem.file}:{problem.line}"
