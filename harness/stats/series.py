@@ -85,7 +85,7 @@ def seed_sd(
         )
     value = float(np.nanstd(table, axis=0, ddof=ddof).mean())
     unbiased = float(np.nanstd(table, axis=0, ddof=1).mean())
-    interval = _sd_interval(unbiased, n - 1, confidence_level)
+    interval = sd_interval(unbiased, n - 1, confidence_level)
     return Estimate(
         quantity="seed_sd",
         value=value,
@@ -197,7 +197,7 @@ def last_seed_sd(
     return Estimate(
         quantity="seed_sd_last",
         value=float(values.std(ddof=ddof)),
-        interval=_sd_interval(unbiased, n - 1, confidence_level),
+        interval=sd_interval(unbiased, n - 1, confidence_level),
         confidence_level=confidence_level,
         n=n,
         method=f"{method}; chi-square interval",
@@ -438,7 +438,8 @@ def _spread(table: Floats, axis: int) -> Floats:
     return np.asarray(np.nanmax(table, axis=axis) - np.nanmin(table, axis=axis))
 
 
-def _sd_interval(sd: float, df: int, confidence_level: float) -> Interval:
+def sd_interval(sd: float, df: float, confidence_level: float) -> Interval:
+    """Return chi-square's interval of a normal standard deviation."""
     from scipy.special import chdtri
 
     tail = (1 - confidence_level) / 2

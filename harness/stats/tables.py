@@ -499,8 +499,8 @@ def partial_run(n_items: int, n_items_total: int) -> tuple[Caution, ...]:
 
 
 def _design(part: pd.DataFrame) -> _Design:
-    seed, train_seeds = _ordered(part["train_seed"])
-    step, steps = _ordered(part["step"])
+    seed, train_seeds = ordered(part["train_seed"])
+    step, steps = ordered(part["step"])
     items = part.groupby(["item_index", "item_id"], sort=True)
     item: Codes = np.asarray(items.ngroup(), dtype=np.intp)
     index, ids = zip(*items.size().index, strict=True)
@@ -509,7 +509,7 @@ def _design(part: pd.DataFrame) -> _Design:
     return _Design(seed, step, item, draw, train_seeds, steps, ids, index)
 
 
-def _ordered(column: pd.Series[Any]) -> tuple[Codes, tuple[int | None, ...]]:
+def ordered(column: pd.Series[Any]) -> tuple[Codes, tuple[int | None, ...]]:
     """Return codes and ascending values of a nullable column; null stands first."""
     codes, values = column.factorize(sort=True)
     if not (codes < 0).any():

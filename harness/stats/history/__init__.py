@@ -1,0 +1,1 @@
+"""How did scores go? Points, noise, prediction, change points, regressions."""
