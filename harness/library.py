@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from harness.errors import DesignError
 from harness.frames import CONDITION
@@ -33,6 +34,12 @@ WHO = ("model", "train_seed", "step", *CONDITION, "item_id", "item_index", "repe
 """What tells one score from another."""
 
 
+class _Frames(NamedTuple):
+    responses: pd.DataFrame
+    trials: pd.DataFrame
+    aggregates: pd.DataFrame
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Results:
     """Answers of checkpoints: those of a store, or what other tools wrote.
@@ -46,26 +53,25 @@ class Results:
     """
 
     sources: tuple[str, ...]
-    _responses: pd.DataFrame
-    _trials: pd.DataFrame
-    _aggregates: pd.DataFrame
     problems: tuple[Problem, ...] = ()
+    _frames: _Frames
 
     def __repr__(self) -> str:
         return (
-            f"<Results of {', '.join(self.sources)}: {len(self._responses):,} answers "
-            f"of {len(self.models)} models to {len(self.tasks)} tasks>"
+            f"<Results of {', '.join(self.sources)}: "
+            f"{len(self._frames.responses):,} answers of {len(self.models)} models "
+            f"to {len(self.tasks)} tasks>"
         )
 
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the models that answered."""
-        return _names(self._responses["model"])
+        return _names(self._frames.responses["model"])
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks that were put to them."""
-        return _names(self._responses["task"])
+        return _names(self._frames.responses["task"])
 
     def responses(
         self,
@@ -91,7 +97,9 @@ class Results:
         DesignError
             ``nothing-stored``: there is none; names what there is.
         """
-        return _asked(self._responses, model=model, task=task, formulation=formulation)
+        return _asked(
+            self._frames.responses, model=model, task=task, formulation=formulation
+        )
 
     def trials(self) -> pd.DataFrame:
         """Return what was put to which checkpoint: a row each, failed ones too.
@@ -101,7 +109,7 @@ class Results:
         DataFrame
             Columns of `harness.frames.TRIALS`.
         """
-        return self._trials
+        return self._frames.trials
 
     def aggregates(self) -> pd.DataFrame:
         """Return scores that came without items, which can be shown, not compared.
@@ -111,7 +119,7 @@ class Results:
         DataFrame
             Columns of `harness.frames.AGGREGATES`.
         """
-        return self._aggregates
+        return self._frames.aggregates
 
     def scores(
         self,
@@ -263,7 +271,7 @@ confidence_level, clusters, fixed, allow
         from harness.stats.compare.table import compare
 
         return compare(
-            self._responses,
+            self._frames.responses,
             [self._choice(choice) for choice in choices or self.models],
             baseline=baseline,
             metric=metric,
@@ -277,7 +285,7 @@ confidence_level, clusters, fixed, allow
             clusters=clusters,
             fixed=fixed,
             allow=allow,
-            trials=self._trials,
+            trials=self._frames.trials,
         )
 
     def history(
@@ -319,7 +327,7 @@ confidence_level, clusters, fixed, allow
 
         self.responses(model=model, task=task, formulation=formulation)
         found = histories(
-            self._responses,
+            self._frames.responses,
             by=by,
             metric=metric,
             kind=kind,
@@ -373,7 +381,7 @@ confidence_level, clusters, fixed, allow
             )
         data = gather(
             self._current(model, task, formulation),
-            self._trials,
+            self._frames.trials,
             title="",
             discrete=metric,
             continuous=continuous,
@@ -403,18 +411,19 @@ confidence_level, clusters, fixed, allow
         """Return the answers asked for, of the weights that were evaluated last."""
         from harness.stats.tables import is_current
 
-        current = self._responses[is_current(self._responses)]
+        current = self._frames.responses[is_current(self._frames.responses)]
         return _asked(current, model=model, task=task, formulation=formulation)
 
 
-def load(*paths: str | Path, pattern: str | None = None) -> Results:
+def load(path: str | Path, *more: str | Path, pattern: str | None = None) -> Results:
     """Read stores, or the files and folders of other tools.
 
     Parameters
     ----------
-    paths : str or Path
+    path, more : str or Path
         A store: a folder, or an address such as ``s3://…``. Or what lm-eval, Inspect,
-        lighteval and others wrote, which is read and not stored.
+        lighteval and others wrote, which is read and not stored. Of models that are
+        in several, the name has that of the source before it: ``after/pythia-160m``.
     pattern : str, optional
         Where in a foreign file's path its model, step and training seed are, such as
         ``runs/{model}/seed{train_seed}/step{step}``, for files that do not say.
@@ -433,37 +442,52 @@ def load(*paths: str | Path, pattern: str | None = None) -> Results:
     """
     import pandas as pd
 
-    from harness.store import Store
-
-    foreign = [path for path in paths if _is_foreign(path)]
-    stores = [Store(path) for path in paths if path not in foreign]
-    responses = [store.responses() for store in stores]
-    trials = [store.trials().to_pandas() for store in stores]
-    aggregates = [store.aggregates().to_pandas() for store in stores]
-    problems: tuple[Problem, ...] = ()
-    if foreign:
-        from harness.ingest.load import load_results
-
-        loaded = load_results(foreign, pattern=pattern)
-        responses.append(loaded.responses)
-        trials.append(loaded.trials)
-        aggregates.append(loaded.aggregates)
-        problems = loaded.problems
+    parts = [_loaded(path, pattern) for path in (path, *more)]
+    models = Counter(model for part in parts for model in part.models)
+    several = {model for model, n in models.items() if n > 1}
+    parts = [_renamed(part, several) for part in parts]
+    if len(parts) == 1:
+        return parts[0]
+    frames = zip(*(part._frames for part in parts), strict=True)
     return Results(
-        sources=tuple(map(str, paths)),
-        _responses=pd.concat(responses, ignore_index=True),
-        _trials=pd.concat(trials, ignore_index=True),
-        _aggregates=pd.concat(aggregates, ignore_index=True),
-        problems=problems,
+        sources=tuple(source for part in parts for source in part.sources),
+        problems=tuple(problem for part in parts for problem in part.problems),
+        _frames=_Frames(*(pd.concat(some, ignore_index=True) for some in frames)),
     )
 
 
-def _is_foreign(path: str | Path) -> bool:
-    """Return whether something is there that is no store."""
-    if "://" in str(path):
-        return False
-    logs = (Path(path, name, "_delta_log") for name in ("responses", "trials"))
-    return Path(path).exists() and not any(log.is_dir() for log in logs)
+def _loaded(path: str | Path, pattern: str | None) -> Results:
+    from harness.ingest.sniff import is_store
+
+    if "://" not in str(path) and Path(path).exists() and not is_store(Path(path)):
+        from harness.ingest.load import load_results
+
+        found = load_results([path], pattern=pattern)
+        return Results(
+            sources=(str(path),),
+            problems=found.problems,
+            _frames=_Frames(found.responses, found.trials, found.aggregates),
+        )
+    from harness.store import Store
+
+    store = Store(path)
+    frames = _Frames(
+        store.responses(), store.trials().to_pandas(), store.aggregates().to_pandas()
+    )
+    return Results(sources=(store.path,), _frames=frames)
+
+
+def _renamed(part: Results, several: Collection[str]) -> Results:
+    """Put the source's name before those of models that other sources have too."""
+    own = {model: f"{Path(part.sources[0]).name}/{model}" for model in several}
+    if not own.keys() & {*part.models}:
+        return part
+
+    def renamed(frame: pd.DataFrame) -> pd.DataFrame:
+        names = frame["model"].astype(object)
+        return frame.assign(model=names.map(lambda name: own.get(name, name)))
+
+    return replace(part, _frames=_Frames(*map(renamed, part._frames)))
 
 
 def _names(column: pd.Series[Any]) -> tuple[str, ...]:

@@ -240,6 +240,16 @@ def test_several_stores_are_read_as_one(tmp_path):
     assert set(results.variance()["task"]) == {"t1", "t2"}
 
 
+def test_a_model_of_several_sources_is_told_apart_by_its_source(tmp_path):
+    run_fake(tmp_path / "before", models=("a", "b"), tasks=("t1",))
+    run_fake(tmp_path / "after", models=("a",), tasks=("t1",))
+    results = harness.load(tmp_path / "before", tmp_path / "after")
+
+    assert results.models == ("after/a", "b", "before/a")
+    assert set(results.trials()["model"]) == {*results.models}
+    assert results.compare("before/a", "after/a").names == ("before/a", "after/a")
+
+
 def test_a_store_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError) as told:
         harness.load(tmp_path / "nothing")
