@@ -26,6 +26,7 @@ from harness.report.section import Section
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from harness.gate.results import GateResult
     from harness.report.gather import ReportData
     from harness.stats.compare.results import Comparison
 
@@ -47,6 +48,13 @@ def render_comparison(comparison: Comparison, *, title: str) -> str:
     from harness.report.pages.comparison import comparison_sections
 
     return page_of(comparison_sections(comparison), title=title, kind="Comparison")
+
+
+def render_gate(result: GateResult, *, title: str) -> str:
+    """Return a gate's verdict as one HTML page; the same page for the same result."""
+    from harness.report.pages.gate import gate_sections
+
+    return page_of(gate_sections(result), title=title, kind="Gate")
 
 
 def page_of(sections: Sequence[Section], *, title: str, kind: str) -> str:

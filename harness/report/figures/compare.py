@@ -11,44 +11,61 @@ import plotly.graph_objects as go
 
 from harness.report import text
 from harness.report.figures.style import LIGHT, Style, axis, escape, layout
-from harness.stats.compare.results import PairTable, TaskDifference, Verdict
+from harness.stats.compare.results import PairTable
+from harness.stats.estimate import Interval
 
 GREY = 4
 """The style that is no model's."""
 
-DRAWN: Mapping[Verdict, tuple[int, str]] = {
-    "better": (0, "triangle-up"),
-    "worse": (1, "triangle-down"),
-    "no worse": (2, "square"),
-    "unclear": (GREY, "circle-open"),
-}
-"""Style and marker of each verdict that has a place; others are rows of text."""
-
 AVERAGE = "diamond"
-
-WIDEST = 1.15
-"""Of the axis, as a multiple of the farthest end."""
 
 STEPS = (1, 2, 5, 10, 20, 50)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How one verdict is drawn."""
+
+    words: str
+    place: int
+    """Which of the styles."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForestRow:
-    """One difference of a forest."""
+    """One difference of a forest.
+
+    Attributes
+    ----------
+    mark : str
+        Which of the forest's marks it has; one that the forest has not is not drawn.
+    interval : Interval
+        Of this difference alone.
+    outer : Interval
+        That allows for more: for several tasks, or for checkpoints' noise.
+    """
 
     label: str
     sentence: str
-    row: TaskDifference
+    task: str
+    mark: str
+    value: float
+    interval: Interval
+    outer: Interval
+    delta: float | None
     is_average: bool = False
 
-    @property
-    def is_drawn(self) -> bool:
-        """Whether it has a place on the axis."""
-        return self.row.verdict in DRAWN and not math.isnan(self.row.difference.value)
 
+def forest_figure(x_title: str, marks: Mapping[str, Mark], outer: str) -> go.Figure:
+    """Draw what `forest_traces` fills: a row for each difference.
 
-def forest_figure(x_title: str) -> go.Figure:
-    """Draw what `forest_traces` fills: a row for each difference."""
+    Parameters
+    ----------
+    outer : str
+        What the outer interval is called.
+    """
     figure = go.Figure()
     figure.add_bar(
         name="±δ",
@@ -58,14 +75,14 @@ def forest_figure(x_title: str) -> go.Figure:
         hoverinfo="skip",
     )
     figure.add_scatter(
-        name="interval after correction",
+        name=escape(outer),
         mode="lines",
         line={"color": LIGHT["muted"], "width": 1},
         hoverinfo="skip",
     )
-    for name, (place, symbol) in DRAWN.items():
-        colour = Style(place=place).colour
-        _add_points(figure, f"{text.SIGNS[name]} {name}", colour, symbol, 12)
+    for mark in marks.values():
+        colour = Style(place=mark.place).colour
+        _add_points(figure, mark.words, colour, mark.symbol, 12)
     _add_points(figure, "average of tasks", str(LIGHT["ink"]), AVERAGE, 13)
     figure.update_layout(
         **layout(),
@@ -91,44 +108,50 @@ def forest_figure(x_title: str) -> go.Figure:
     return figure
 
 
-def forest_traces(rows: Sequence[ForestRow]) -> tuple[dict[str, Any], ...]:
+def is_drawn(row: ForestRow, marks: Mapping[str, Mark]) -> bool:
+    """Return whether a row has a place on the axis; others are text."""
+    return row.mark in marks and not math.isnan(row.value)
+
+
+def forest_traces(
+    rows: Sequence[ForestRow], marks: Mapping[str, Mark]
+) -> tuple[dict[str, Any], ...]:
     """Return what the traces of `forest_figure` get, in their order."""
-    drawn = [one for one in rows if one.is_drawn]
-    banded = [one for one in rows if one.row.delta is not None]
-    corrected = [one for one in drawn if not math.isnan(one.row.simultaneous.low)]
+    drawn = [one for one in rows if is_drawn(one, marks)]
+    banded = [one for one in rows if one.delta is not None]
+    outer = [one for one in drawn if not math.isnan(one.outer.low)]
     return (
         {
-            "x": [2 * (one.row.delta or 0) for one in banded],
-            "base": [-(one.row.delta or 0) for one in banded],
+            "x": [2 * (one.delta or 0) for one in banded],
+            "base": [-(one.delta or 0) for one in banded],
             "y": [escape(one.label) for one in banded],
         },
         # Ends of each row, and a gap.
         {
             "x": [
                 text.place(end) if math.isfinite(end) else None
-                for one in corrected
-                for end in (*one.row.simultaneous, math.nan)
+                for one in outer
+                for end in (*one.outer, math.nan)
             ],
-            "y": [escape(one.label) for one in corrected for _ in range(3)],
+            "y": [escape(one.label) for one in outer for _ in range(3)],
         },
         *(
-            _points([o for o in drawn if o.row.verdict == name and not o.is_average])
-            for name in DRAWN
+            _points([o for o in drawn if o.mark == name and not o.is_average])
+            for name in marks
         ),
         _points([one for one in drawn if one.is_average]),
     )
 
 
-def forest_range(rows: Sequence[ForestRow]) -> list[float]:
+def forest_range(rows: Sequence[ForestRow], marks: Mapping[str, Mark]) -> list[float]:
     """Return the ends of an axis that holds 0 and all that is drawn."""
     ends = [
         end
         for one in rows
-        if one.is_drawn
-        for end in (*one.row.difference.interval, *one.row.simultaneous)
+        if is_drawn(one, marks)
+        for end in (one.value, *one.interval, *one.outer)
         if math.isfinite(end)
     ]
-    ends += [one.row.difference.value for one in rows if one.is_drawn]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     edge = 0.05 * (high - low) or 0.01
     return [low - edge, high + edge]
@@ -147,15 +170,14 @@ def _add_points(
 
 
 def _points(rows: Sequence[ForestRow]) -> dict[str, Any]:
-    differences = [one.row.difference for one in rows]
     return {
-        "x": [text.place(e.value) for e in differences],
+        "x": [text.place(one.value) for one in rows],
         "y": [escape(one.label) for one in rows],
         "text": [escape(one.sentence) for one in rows],
-        "customdata": [["", "" if one.is_average else one.row.task] for one in rows],
+        "customdata": [["", "" if one.is_average else one.task] for one in rows],
         "error_x": {
-            "array": [text.place(e.interval.high - e.value) for e in differences],
-            "arrayminus": [text.place(e.value - e.interval.low) for e in differences],
+            "array": [text.place(one.interval.high - one.value) for one in rows],
+            "arrayminus": [text.place(one.value - one.interval.low) for one in rows],
         },
     }
 

@@ -2,7 +2,6 @@
 PARTS.push(({ figures, byId, say, state, chosen, select, fitting, layRows, isNarrow }) => {
   const CELL = 44; // pixels of a cell of a map of pairs
   const ORDERS = {
-    low: null, // as it comes
     value: (a, b) => b.value - a.value,
     name: (a, b) => a.label.localeCompare(b.label, "en"),
     n: (a, b) => b.n - a.n,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.report import text
@@ -21,13 +21,16 @@ from harness.report.cells import (
     number_cell,
 )
 from harness.report.figures.compare import (
+    GREY,
     ForestRow,
+    Mark,
     flips_axis,
     flips_figure,
     flips_traces,
     forest_figure,
     forest_range,
     forest_traces,
+    is_drawn,
     pairs_figure,
     pairs_traces,
 )
@@ -40,17 +43,29 @@ from harness.stats.compare.results import (
     Side,
     TaskComparison,
     TaskDifference,
+    Verdict,
 )
+from harness.stats.estimate import Interval
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
+
+PLACES: Mapping[Verdict, tuple[int, str]] = {
+    "better": (0, "triangle-up"),
+    "worse": (1, "triangle-down"),
+    "no worse": (2, "square"),
+    "unclear": (GREY, "circle-open"),
+}
+
+MARKS = {
+    str(name): Mark(words=f"{text.SIGNS[name]} {name}", place=place, symbol=symbol)
+    for name, (place, symbol) in PLACES.items()
+}
+"""How each verdict is drawn that has a place; others are rows of text."""
 
 MAX_FLIPPED = 40
 """Places of items, on either side, that the page keeps of a task and candidate."""
 
 ENOUGH_DISCORDANT = 10
 """Flipped items below which a reader is told that the test is an exact one."""
-
-SCORES_OF = 12
-"""Choices up to which a scoreboard has a column for each; of more, rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +86,16 @@ class _Row:
 def compare_sections(comparison: Comparison) -> list[Section]:
     """Return differences, flips and pairs; those of which there is something."""
     rows = _rows(comparison)
-    sections = [_differences(comparison, rows)]
-    if any(one.row.flips.n_worse or one.row.flips.n_better for one in rows):
-        sections.append(_flips(comparison, rows))
+    sections = [
+        _differences(comparison, rows),
+        *flips_section(
+            [
+                Flipping(label=one.label, name=one.name, row=one.row)
+                for one in rows
+                if not one.is_average
+            ]
+        ),
+    ]
     if len(comparison.choices) > 2:
         sections.append(_pairs(comparison))
     return sections
@@ -119,13 +141,27 @@ def _differences(comparison: Comparison, rows: Sequence[_Row]) -> Section:
         title="Differences, task by task",
         sentence=_forest_sentence(comparison, rows),
         figure=forest_figure(
-            f"candidate − {text.shortened(comparison.baseline, NAME)} ({metrics})"
+            f"candidate − {text.shortened(comparison.baseline, NAME)} ({metrics})",
+            MARKS,
+            "interval after correction",
         )
         if names
         else None,
         table=_difference_table(comparison, rows),
         menu=_candidate_menu(names),
-        extra={"candidates": [_forest(name, _of(rows, name)) for name in names]},
+        extra={
+            "candidates": [
+                forest(
+                    name,
+                    sorted(
+                        map(_forest_row, _of(rows, name)),
+                        key=lambda pair: _by_lower_bound(pair[0]),
+                    ),
+                    MARKS,
+                )
+                for name in names
+            ]
+        },
     )
     return Section(
         name="differences",
@@ -159,41 +195,60 @@ def _candidate_menu(names: Sequence[str]) -> Menu | None:
     )
 
 
-def _forest(name: str, rows: Sequence[_Row]) -> dict[str, Any]:
-    shown = [
-        ForestRow(
-            label=one.label,
-            sentence=text.difference_sentence(one.name, one.row),
-            row=one.row,
-            is_average=one.is_average,
-        )
-        for one in sorted(rows, key=_by_lower_bound)
-    ]
+def _forest_row(one: _Row) -> tuple[ForestRow, dict[str, Any]]:
+    row = one.row
+    return ForestRow(
+        label=one.label,
+        sentence=text.difference_sentence(one.name, row),
+        task=row.task,
+        mark=row.verdict,
+        value=row.difference.value,
+        interval=row.difference.interval,
+        outer=row.simultaneous,
+        delta=row.delta,
+        is_average=one.is_average,
+    ), {
+        "verdict": row.verdict,
+        "n": row.n_items,
+        "note": f"{text.SIGNS[row.verdict]} {_note(row)}",
+    }
+
+
+def forest(
+    name: str,
+    rows: Sequence[tuple[ForestRow, dict[str, Any]]],
+    marks: Mapping[str, Mark],
+) -> dict[str, Any]:
+    """Return what the page's script needs to draw the rows of one candidate.
+
+    Parameters
+    ----------
+    rows : sequence of (ForestRow, dict)
+        Each with what it is filtered by, and its note if it has no place.
+    """
+    shown = [row for row, _ in rows]
     return {
         "name": name,
         "rows": [
             {
-                "label": escape(one.label),
-                "verdict": one.row.verdict,
-                **({} if one.is_average else {"task": one.row.task}),
-                "last": one.is_average,
-                "value": text.place(one.row.difference.value),
-                "n": one.row.n_items,
-                "note": ""
-                if one.is_drawn
-                else escape(f"{text.SIGNS[one.row.verdict]} {_note(one.row)}"),
+                **also,
+                "label": escape(row.label),
+                **({} if row.is_average else {"task": row.task}),
+                "last": row.is_average,
+                "value": text.place(row.value),
+                "note": "" if is_drawn(row, marks) else escape(also["note"]),
             }
-            for one in shown
+            for row, also in rows
         ],
-        "range": forest_range(shown),
-        "traces": list(forest_traces(shown)),
+        "range": forest_range(shown, marks),
+        "traces": list(forest_traces(shown, marks)),
     }
 
 
-def _by_lower_bound(one: _Row) -> tuple[bool, bool, float]:
+def _by_lower_bound(row: ForestRow) -> tuple[bool, bool, float]:
     """Return an order: what is surely better on top, what is not drawn below."""
-    low = one.row.difference.interval.low
-    return one.is_average, math.isnan(low), -low if not math.isnan(low) else 0.0
+    low = row.interval.low
+    return row.is_average, math.isnan(low), 0.0 if math.isnan(low) else -low
 
 
 def _note(row: TaskDifference) -> str:
@@ -267,8 +322,16 @@ def _difference_table(comparison: Comparison, rows: Sequence[_Row]) -> Table:
 
 def _difference_line(one: _Row) -> Line:
     row = one.row
+    is_judged = row.verdict in MARKS
     reason = row.difference.cautions[0].text if row.difference.cautions else row.reason
-    difference = number_cell(row.difference.value, text.signed, reason)
+
+    def number(value: float, style: Callable[[float], str]) -> Cell:
+        # A number beside "not comparable" would be read all the same.
+        return number_cell(value if is_judged else math.nan, style, reason)
+
+    def ends(interval: Interval) -> str:
+        return text.signed_interval(interval) if is_judged else ""
+
     codes = dict.fromkeys(c.code for c in (*row.cautions, *row.difference.cautions))
     return Line(
         cells=(
@@ -280,14 +343,12 @@ def _difference_line(one: _Row) -> Line:
             ),
             Cell(text=text.clean(row.candidate.name)),
             verdict_cell(row),
-            Cell(
-                text=difference.text,
-                value=difference.value,
-                reason=difference.reason,
-                detail=text.signed_interval(row.difference.interval),
+            replace(
+                number(row.difference.value, text.signed),
+                detail=ends(row.difference.interval),
             ),
-            Cell(text=text.signed_interval(row.simultaneous) or text.UNDEFINED),
-            Cell(text=text.signed_interval(row.over_items) or text.UNDEFINED),
+            Cell(text=ends(row.simultaneous) or text.UNDEFINED),
+            Cell(text=ends(row.over_items) or text.UNDEFINED),
             _side_cell(row.baseline),
             _side_cell(row.candidate),
             Cell(
@@ -295,11 +356,14 @@ def _difference_line(one: _Row) -> Line:
                 value=row.n_items,
                 detail=f"{row.n_unpaired:,} unpaired" if row.n_unpaired else "",
             ),
-            number_cell(row.p_value, text.p_value, reason),
-            number_cell(row.p_adjusted, text.p_value, reason),
-            number_cell(row.smallest_detectable, text.spread, reason)
-            if math.isfinite(row.smallest_detectable)
-            else Cell(text=text.UNDEFINED, reason="nothing could have been seen"),
+            number(row.p_value, text.p_value),
+            number(row.p_adjusted, text.p_value),
+            number(
+                row.smallest_detectable
+                if math.isfinite(row.smallest_detectable)
+                else math.nan,
+                text.spread,
+            ),
             Cell(text=", ".join(codes)),
         ),
         task="" if one.is_average else row.task,
@@ -372,9 +436,9 @@ def _cautions(
 
 
 CORRECTIONS = {
-    "holm": "Holm's, over all tasks and candidates: the chance that any verdict of "
-    "better or worse is wrong stays at the level",
-    "bh": "Benjamini and Hochberg's, over all tasks and candidates: of the verdicts of "
+    "holm": "Holm's, over each candidate's tasks: the chance that any of its "
+    "verdicts of better or worse is wrong stays at the level",
+    "bh": "Benjamini and Hochberg's, over each candidate's tasks: of its verdicts of "
     "better or worse, the expected share that is wrong stays at the level",
     "none": "none: each verdict may be wrong at the level, so that of many some are",
 }
@@ -400,39 +464,59 @@ def _methods(comparison: Comparison, rows: Sequence[_Row]) -> tuple[str, ...]:
 # ---- flips ---------------------------------------------------------------------
 
 
-def _flips(comparison: Comparison, rows: Sequence[_Row]) -> Section:
-    own = [one for one in rows if not one.is_average and _flipped(one.row) is not None]
-    names = [name for name in candidates(comparison) if _of(own, name)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flipping:
+    """One difference whose items are counted."""
+
+    label: str
+    name: str
+    row: TaskDifference
+    state: str = ""
+    """Of a gate."""
+
+
+def flips_section(rows: Sequence[Flipping]) -> list[Section]:
+    """Return where differences come from; nothing where no item changed."""
+    rows = [one for one in rows if one.row.n_items]
+    if not any(one.row.flips.n_worse or one.row.flips.n_better for one in rows):
+        return []
+    names = list(dict.fromkeys(one.row.candidate.name for one in rows))
     drawn = Drawn(
         name="flip-bars",
         kind="flips",
         title="Items that flipped",
-        sentence=_flips_sentence(own),
-        figure=flips_figure() if names else None,
-        table=_flips_table(own),
+        sentence=_flips_sentence(rows),
+        figure=flips_figure(),
+        table=_flips_table(rows),
         menu=_candidate_menu(names),
-        extra={"candidates": [_bars(name, _of(own, name)) for name in names]},
+        extra={
+            "candidates": [
+                _bars(name, [one for one in rows if one.row.candidate.name == name])
+                for name in names
+            ]
+        },
     )
-    return Section(
-        name="flips",
-        title="Flips",
-        view={"drawn": drawn},
-        drawn=(drawn,),
-        scripts=("compare.js",),
-    )
+    return [
+        Section(
+            name="flips",
+            title="Flips",
+            view={"drawn": drawn},
+            drawn=(drawn,),
+            scripts=("compare.js",),
+        )
+    ]
 
 
-def _flipped(row: TaskDifference) -> tuple[int, int] | None:
-    """Return items lost and gained; ``None`` where no item pairs up."""
-    pair = (row.flips.n_worse, row.flips.n_better)
-    return pair if row.n_items else None
+def _flipped(row: TaskDifference) -> tuple[int, int]:
+    """Return items lost and gained."""
+    return row.flips.n_worse, row.flips.n_better
 
 
 def _flip_words(row: TaskDifference) -> tuple[str, str]:
     return ("lost", "gained") if row.flips.is_counted else ("worse", "better")
 
 
-def _flip_sentence(one: _Row) -> str:
+def _flip_sentence(one: Flipping) -> str:
     flips = one.row.flips
     lost, gained = _flip_words(one.row)
     told = f"{one.name}: {lost} {flips.n_worse:,}, {gained} {flips.n_better:,}"
@@ -454,9 +538,9 @@ def _is_few(row: TaskDifference) -> bool:
     )
 
 
-def _bars(name: str, rows: Sequence[_Row]) -> dict[str, Any]:
-    ordered = sorted(rows, key=lambda one: -sum(_flipped(one.row) or (0, 0)))
-    counts = [_flipped(one.row) or (0, 0) for one in ordered]
+def _bars(name: str, rows: Sequence[Flipping]) -> dict[str, Any]:
+    ordered = sorted(rows, key=lambda one: -sum(_flipped(one.row)))
+    counts = [_flipped(one.row) for one in ordered]
     is_counted = all(one.row.flips.is_counted for one in ordered)
     return {
         "name": name,
@@ -464,7 +548,7 @@ def _bars(name: str, rows: Sequence[_Row]) -> dict[str, Any]:
             {
                 "label": escape(one.label),
                 "task": one.row.task,
-                "verdict": one.row.verdict,
+                **_filtered(one),
                 "name": one.name,
                 "words": list(_flip_words(one.row)),
                 "counts": list(pair),
@@ -488,17 +572,20 @@ def _bars(name: str, rows: Sequence[_Row]) -> dict[str, Any]:
     }
 
 
-def _flips_sentence(rows: Sequence[_Row]) -> str:
-    if not rows:
-        return "No item was put to both sides, so none can flip."
-    most = max(rows, key=lambda one: sum(_flipped(one.row) or (0, 0)))
+def _filtered(one: Flipping) -> dict[str, str]:
+    """Return what the page's filters go by; a gate's are states."""
+    return {"state": one.state} if one.state else {"verdict": one.row.verdict}
+
+
+def _flips_sentence(rows: Sequence[Flipping]) -> str:
+    most = max(rows, key=lambda one: sum(_flipped(one.row)))
     return (
         "A difference of zero may hide many items that changed. Most did on "
         f"{_flip_sentence(most)}."
     )
 
 
-def _flips_table(rows: Sequence[_Row]) -> Table:
+def _flips_table(rows: Sequence[Flipping]) -> Table:
     def number(value: int | None) -> Cell:
         if value is None:
             return Cell(text=text.UNDEFINED, reason="scores are not right or wrong")
@@ -541,7 +628,7 @@ def _flips_table(rows: Sequence[_Row]) -> Table:
                 ),
                 task=one.row.task,
                 model=one.row.candidate.name,
-                verdict=one.row.verdict,
+                **_filtered(one),
             )
             for one in rows
             for flips in [one.row.flips]

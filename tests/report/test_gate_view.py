@@ -1,0 +1,70 @@
+"""The page of a gate as text: the verdict, each comparison, and what is missing."""
+
+import re
+
+import pytest
+from report import gating
+from report.reading import figures_in
+
+from harness.report.page import render_gate
+
+HOSTILE = "<b>evil</b></script><script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def red():
+    return render_gate(gating.red(), title="Night 10")
+
+
+def test_a_gate_has_its_verdict_first(red):
+    assert re.findall(r'<li><a href="#([^"]+)">', red) == ["gate", "gated", "flips"]
+    assert (
+        '<p class="verdict failed">Failed: m@10 against m@1: boolq lost 0.170; '
+        "winogrande is missing.</p>"
+    ) in red
+    assert "dtype differs: float16 and bfloat16: arc_easy, piqa" in red
+    assert "In no tier, and not judged: lambada." in red
+
+
+def test_a_green_gate_says_so():
+    html = render_gate(gating.green(), title="Night 9")
+
+    assert '<p class="verdict passed">Passed: m@10 against m@1: no regression.' in html
+    assert "No task is surely worse" in html
+
+
+def test_states_stand_in_table_and_figure_the_worst_first(red):
+    (rows,) = (c["rows"] for c in figures_in(red)["gate-forest"]["candidates"])
+
+    assert [row["label"] for row in rows][:2] == ["boolq", "piqa"]
+    assert [row["state"] for row in rows][0] == "regression"
+    assert {row["label"]: row["note"] for row in rows if row["note"]} == {
+        "toy": "? inconclusive: 8 items; 30 needed"
+    }
+    for words in ("▼ regression", "▽ known", "acknowledged until 2026-01-30"):
+        assert words in red
+    for words in ("∅ missing", "not asked at step 10", "confirmed"):
+        assert words in red
+    assert "<option>regression</option>" in red
+
+
+def test_a_task_without_history_says_why(red):
+    assert "too few checkpoints before it" in red
+
+
+def test_same_gate_same_page(red):
+    assert render_gate(gating.red(), title="Night 10") == red
+
+
+def test_a_gate_without_comparisons_names_the_commands():
+    html = render_gate(gating.nothing(), title="Night 0")
+
+    assert "<code>evalvar baseline set</code>" in html
+    assert figures_in(html) == {}
+
+
+def test_hostile_tasks_are_text():
+    html = render_gate(gating.red(task=HOSTILE), title=HOSTILE)
+
+    assert "<b>evil" not in html
+    assert html.count("<script") == 4
