@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import ANALYSE, INCONCLUSIVE, OK, REGRESSION, app, schema_app
-from harness.cli.options import StorePath, named_path
-from harness.cli.streams import open_store, print_json, say
+from harness.cli.options import Json, StorePath, named_path
+from harness.cli.streams import open_output, open_store, say
+from harness.errors import InputError
 
 if TYPE_CHECKING:
     from harness.gate.policy import Policy
@@ -36,6 +38,15 @@ class GateFormat(StrEnum):
     json = "json"
     junit = "junit"
     html = "html"
+
+
+SUFFIXES = {
+    ".md": GateFormat.md,
+    ".json": GateFormat.json,
+    ".xml": GateFormat.junit,
+    ".html": GateFormat.html,
+    ".txt": GateFormat.table,
+}
 
 
 @app.command(
@@ -66,6 +77,29 @@ def gate(
     format_: Annotated[
         GateFormat, typer.Option("--format", help="How the verdict is printed.")
     ] = GateFormat.table,
+    json_: Json = False,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|FORMAT=FILE",
+            help="Also write it: .md, .json, .xml (JUnit) or .html; may be given "
+            "again.",
+        ),
+    ] = None,
+    max_bytes: Annotated[
+        int,
+        typer.Option(
+            min=10_000, help="Of Markdown; what has no room is left out, and said."
+        ),
+    ] = 900_000,
+    annotate: Annotated[
+        bool,
+        typer.Option(
+            "--annotate", help="Tell GitHub of regressions on standard error."
+        ),
+    ] = False,
 ) -> None:
     """Judge the latest checkpoint by a policy, and exit by the verdict."""
     from harness.gate.judge import judge
@@ -74,6 +108,7 @@ def gate(
     from harness.report.sheets.gate import gate_sheet
     from harness.report.sheets.sheet import show
 
+    files = [_output(word) for word in outputs or ()]
     rules = load_policy(policy)
     opened = open_store(store)
     result = judge(
@@ -84,13 +119,78 @@ def gate(
         baseline=baseline,
         candidate=candidate,
     )
-    if format_ is GateFormat.json:
-        print_json("evalvar.gate/1", result.to_dict())
-    else:
+    command = _command(store, policy, baseline, candidate)
+    kind = GateFormat.json if json_ else format_
+    if kind is GateFormat.table:
         show(gate_sheet(result))
+    else:
+        print(_written(result, kind, command, max_bytes), end="")
+    for path, of_file in files:
+        with open_output(path) as write:
+            write(_written(result, of_file, command, max_bytes))
+        if kind is GateFormat.table and str(path) != "-":
+            print(f"report: {path}")
+    if annotate:
+        _annotate(result)
     status = _status(result, rules, on_inconclusive)
     if status and not exit_zero:
         raise typer.Exit(status)
+
+
+def _written(result: GateResult, kind: GateFormat, command: str, max_bytes: int) -> str:
+    """Return a verdict as a file of this kind holds it."""
+    if kind is GateFormat.md:
+        from harness.report.gate_markdown import gate_markdown
+
+        return gate_markdown(result, command=command, max_bytes=max_bytes)
+    if kind is GateFormat.junit:
+        from harness.report.junit import gate_junit
+
+        return gate_junit(result)
+    if kind is GateFormat.html:
+        from harness.report.page import render_gate
+
+        return render_gate(result, title=f"Gate: {result.candidate}")
+    if kind is GateFormat.table:
+        from harness.report.sheets.gate import gate_sheet
+        from harness.report.sheets.sheet import as_text
+
+        return as_text(gate_sheet(result), width=200)
+    document = {"schema": "evalvar.gate/1", **result.to_dict()}
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _output(word: str) -> tuple[Path, GateFormat]:
+    """Read FILE, whose ending tells the format, or FORMAT=FILE."""
+    kind, equals, name = word.partition("=")
+    if equals and kind in {*GateFormat}:
+        return named_path(name), GateFormat(kind)
+    path = named_path(word)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"{path}: there is no format of that name; end it in "
+            f"{', '.join(SUFFIXES)}, or put the format first: junit={path.name}",
+            code="unknown-format",
+        )
+    return path, SUFFIXES[path.suffix.lower()]
+
+
+def _command(
+    store: str, policy: Path, baseline: str | None, candidate: str | None
+) -> str:
+    words = ["evalvar", "gate", store, "--policy", str(policy)]
+    words += ["--baseline", baseline] if baseline is not None else []
+    words += ["--candidate", candidate] if candidate is not None else []
+    return shlex.join(words)
+
+
+def _annotate(result: GateResult) -> None:
+    """Print a workflow command of GitHub for each comparison that fails the gate."""
+    from harness.report.sheets.gate import alarms
+
+    for title, text in alarms(result):
+        head = title.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+        say(f"::error title={head}::{text.replace('%', '%25')}")
 
 
 def _status(

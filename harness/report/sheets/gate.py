@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from harness.gate.policy import TIERS
-from harness.gate.results import STATES, Cell, GateResult, MissingTask, State
+from harness.gate.policy import TIERS, Tier
+from harness.gate.results import CHANGED, STATES, Cell, GateResult, MissingTask, State
 from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
 from harness.report.text import (
     UNDEFINED,
@@ -64,29 +65,60 @@ MOST_NAMED = 5
 """Tasks that a sentence names."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatedRow:
+    """One line of the table, and whether a summary shows it."""
+
+    tier: Tier
+    is_changed: bool
+    cells: tuple[str, ...]
+
+
+def gated_rows(result: GateResult, notes: Footnotes) -> tuple[GatedRow, ...]:
+    """Return all lines: comparisons, missing tasks and the mean, tier by tier."""
+    rows = []
+    for tier in TIERS:
+        cells = [cell for cell in result.in_order() if cell.tier == tier]
+        means = [one.mean for one in result.tiers if one.tier == tier and one.mean]
+        lines = [(c.state in CHANGED, cell_row(c, notes)) for c in cells]
+        absent = [one for one in result.missing if one.tier == tier]
+        lines += [(True, _missing_row(one, notes)) for one in absent]
+        lines += [(mean.state in CHANGED, cell_row(mean, notes)) for mean in means]
+        rows += [
+            GatedRow(tier=tier, is_changed=is_changed, cells=line)
+            for is_changed, line in lines
+        ]
+    return tuple(rows)
+
+
 def gate_sheet(result: GateResult) -> Sheet:
     """Return a part for each tier, and the verdict in sentences."""
     notes = Footnotes()
-    parts = []
-    for tier in TIERS:
-        rows = [cell_row(c, notes) for c in result.in_order() if c.tier == tier]
-        rows += [_missing_row(one, notes) for one in result.missing if one.tier == tier]
-        means = [one.mean for one in result.tiers if one.tier == tier and one.mean]
-        rows += [cell_row(mean, notes) for mean in means]
-        if rows:
-            parts.append((tier, tuple(rows)))
+    rows = gated_rows(result, notes)
     return Sheet(
         columns=COLUMNS,
-        parts=tuple(parts),
+        parts=in_tiers(rows),
         label="tier",
         frame=result.to_frame,
         notes=notes.texts,
         remarks=(LEGEND, *environment_lines(result)),
         sentences=(
             verdict_sentence(result),
+            counts_sentence(result),
             *tier_sentences(result),
             *other_sentences(result),
         ),
+    )
+
+
+def in_tiers(
+    rows: Sequence[GatedRow],
+) -> tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]:
+    """Return rows as the parts of a sheet, one for each tier."""
+    return tuple(
+        (tier, tuple(row.cells for row in rows if row.tier == tier))
+        for tier in TIERS
+        if any(row.tier == tier for row in rows)
     )
 
 
@@ -151,6 +183,23 @@ def verdict_sentence(result: GateResult) -> str:
     shown = "; ".join(told[:MOST_NAMED])
     more = f"; and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
     return clean(f"{what}: {shown}{more}.")
+
+
+def alarms(result: GateResult) -> tuple[tuple[str, str], ...]:
+    """Return name and reason of all that fails the gate."""
+    means = [tier.mean for tier in result.tiers if tier.mean is not None]
+    cells = [*result.in_order(), *(m for m in means if m.state == "regression")]
+    told = [
+        (
+            condition_name(cell),
+            f"{cell.reasons[0]}: lost {score(-_difference(cell))} "
+            f"{signed_interval(cell.with_noise)}",
+        )
+        for cell in cells
+        if cell.decision == "fail"
+    ]
+    told += [(m.task, m.reason) for m in result.missing if m.decision == "fail"]
+    return tuple((clean(title), clean(text)) for title, text in told)
 
 
 def counts_sentence(result: GateResult) -> str:

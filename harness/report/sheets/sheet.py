@@ -164,15 +164,15 @@ def markup(sheet: Sheet, format_: str) -> str:
     for title, rows in sheet.parts:
         first = (title,) if sheet.label else ()
         lines += [
-            f"| {' | '.join(_escaped(clean(cell)) for cell in (*first, *row))} |"
+            f"| {' | '.join(escaped(clean(cell)) for cell in (*first, *row))} |"
             for row in rows
         ]
     lines.append("")
-    lines += [f"- {_escaped(remark)}" for remark in sheet.remarks]
+    lines += [f"- {escaped(remark)}" for remark in sheet.remarks]
     lines += [
-        f"- {_superscript(n)} {_escaped(note)}" for n, note in enumerate(sheet.notes, 1)
+        f"- {_superscript(n)} {escaped(note)}" for n, note in enumerate(sheet.notes, 1)
     ]
-    lines += ["", *(f"{_escaped(sentence)}\n" for sentence in sheet.sentences)]
+    lines += ["", *(f"{escaped(sentence)}\n" for sentence in sheet.sentences)]
     return "\n".join(lines)
 
 
@@ -209,7 +209,7 @@ def _superscript(number: int) -> str:
     return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape what Markdown, or the HTML inside it, would take for markup."""
     return text.translate(_MD_ESCAPES)
 
