@@ -17,6 +17,9 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Indexes = npt.NDArray[np.intp]
 
+FEW_APART = 12
+"""Up to so many units that differ, all turns of their signs are counted."""
+
 MOST_SURE = 26.0
 """Normal quantile at which the search for a p-value ends: 1e-149."""
 
@@ -35,6 +38,9 @@ class Moments:
     n_better, n_worse : ndarray
         Items on which the second is right and the first is not, and the reverse;
         ``nan`` where scores are not 0 and 1, or items are clustered.
+    least_p : ndarray
+        The exact p-value of turning the signs of units round at random, where few units
+        differ; else 0: no p-value is below it.
     seed, interaction : ndarray
         Variance of the difference over training seeds as observed, and the part of it
         that is seeds knowing other items, which `variance` has already; 0 where seeds
@@ -50,6 +56,7 @@ class Moments:
     df: Floats
     n_better: Floats
     n_worse: Floats
+    least_p: Floats
     seed: Floats
     interaction: Floats
     seed_df: Floats
@@ -84,6 +91,7 @@ class Moments:
         nothing = np.full(n, np.nan)
         known = {"n_units": np.ones(n), "df": np.ones(n), "seed": np.zeros(n)}
         known |= {"interaction": np.zeros(n), "seed_df": np.full(n, np.inf)}
+        known["least_p"] = np.zeros(n)
         return Moments(**{f.name: known.get(f.name, nothing) for f in fields(Moments)})
 
     @staticmethod
@@ -259,12 +267,31 @@ def pair_moments(
                 df=df,
                 n_better=np.where(both, (means[later] > means[i]).sum(-1), np.nan),
                 n_worse=np.where(both, (means[later] < means[i]).sum(-1), np.nan),
+                least_p=_least_p(means[later] - means[i], items),
                 seed=seeds[:, 0],
                 interaction=seeds[:, 1],
                 seed_df=seeds[:, 2],
             )
         )
     return Moments.together(parts)
+
+
+def _least_p(differences: Floats, items: Items) -> Floats:
+    """Return exact p-values of sign flips of the units, where few of them differ."""
+    out = np.zeros(len(differences))
+    if items.tasks is not None:
+        return out
+    near = 1e-12 * np.abs(differences).max(initial=0)
+    for place, row in enumerate(differences):
+        if items.codes is None and np.count_nonzero(row) > FEW_APART:
+            continue
+        sums = row if items.codes is None else np.bincount(items.codes, weights=row)
+        apart = sums[np.abs(sums) > near]
+        if len(apart) <= FEW_APART:
+            signs = np.indices((2,) * len(apart)).reshape(len(apart), -1) * 2 - 1
+            turned = np.abs(apart @ signs)
+            out[place] = np.mean(turned >= np.abs(apart.sum()) - near)
+    return out
 
 
 NO_SEEDS = (0.0, 0.0, math.inf)
@@ -275,13 +302,13 @@ def intervals(
     moments: Moments,
     levels: Floats | float,
     *,
-    p_values: Floats | None = None,
     widest: Floats | float = math.inf,
 ) -> tuple[Floats, Floats]:
     """Return the ends of an interval for each difference, each at its own level.
 
-    Of 0 and 1 and given seeds it is Tango's, stretched to 0 where McNemar's exact test
-    has a larger p-value than the level allows; of other scores Hall's. Where seeds are
+    Of 0 and 1 and given seeds it is Tango's, of other scores Hall's, either stretched
+    to 0 where an exact test has a larger p-value than the level allows: McNemar's, or,
+    where 12 units or fewer differ, that of all turns of their signs. Where seeds are
     drawn, with l and u the distances of Hall's ends, z and t the quantiles of the
     normal and of Student's t at `seed_df`::
 
@@ -297,8 +324,6 @@ def intervals(
     ----------
     levels : float or ndarray
         Confidence level of each.
-    p_values : ndarray, optional
-        From `p_values`, where they are known already.
     widest : float or ndarray
         The largest difference that scores allow; intervals are cut off there.
 
@@ -318,26 +343,29 @@ def intervals(
     low, high = (moments.difference + side for side in _distances(moments, q))
     counted = np.flatnonzero(moments.is_counted)
     if len(counted):
-        p = _p_of_counts(moments[counted]) if p_values is None else p_values[counted]
         ends = tango_interval(
             moments.n_better[counted],
             moments.n_worse[counted],
             moments.n_units[counted],
             confidence_level=levels[counted],
         )
-        unsure = p >= 1 - levels[counted]
-        low[counted] = np.where(unsure, np.minimum(ends[0], 0), ends[0])
-        high[counted] = np.where(unsure, np.maximum(ends[1], 0), ends[1])
+        low[counted], high[counted] = ends
+    is_open = _exact_p(moments) >= 1 - levels
+    low = np.where(is_open, np.minimum(low, 0), low)
+    high = np.where(is_open, np.maximum(high, 0), high)
     return np.maximum(low, -widest), np.minimum(high, widest)
 
 
 def p_values(moments: Moments) -> Floats:
     """Return the two-sided p-value of no difference that belongs to `intervals`.
 
-    The level at which the interval just reaches 0. Of 0 and 1 and given seeds it is
-    McNemar's exact one, or that of the score test, which Tango's interval inverts,
-    where this is larger, as it is far out; ``nan`` where there is no interval.
+    The level at which the interval just reaches 0, that of the exact test where it is
+    larger; ``nan`` where there is no interval. Of 0 and 1 and given seeds it is
+    McNemar's but far out, where the score test's, which Tango's interval inverts, is
+    the larger one.
     """
+    from scipy.special import ndtr
+
     out = np.asarray(
         hall_p_of_moments(
             moments.difference / np.sqrt(_safe(moments.variance) * moments.n_units),
@@ -349,7 +377,16 @@ def p_values(moments: Moments) -> Floats:
     drawn = np.isfinite(moments.seed_df)
     out[drawn] = _p_over_seeds(moments[drawn])
     counted = moments.is_counted
-    out[counted] = _p_of_counts(moments[counted])
+    n_apart = moments.n_better + moments.n_worse
+    z = np.abs(moments.n_better - moments.n_worse) / np.sqrt(np.maximum(n_apart, 1))
+    out[counted] = 2 * ndtr(-z[counted])
+    return np.maximum(out, _exact_p(moments))
+
+
+def _exact_p(moments: Moments) -> Floats:
+    out = moments.least_p.copy()
+    counted = moments.is_counted
+    out[counted] = mcnemar_p_value(moments.n_better[counted], moments.n_worse[counted])
     return out
 
 
@@ -369,14 +406,6 @@ def _p_over_seeds(moments: Moments) -> Floats:
         )
     p = np.where(d == 0, 1.0, 2 * ndtr(-(low + high) / 2))
     return np.where(np.isnan(moments.skewness), np.nan, p)
-
-
-def _p_of_counts(moments: Moments) -> Floats:
-    from scipy.special import ndtr
-
-    better, worse = moments.n_better, moments.n_worse
-    z = np.abs(better - worse) / np.sqrt(np.maximum(better + worse, 1))
-    return np.maximum(mcnemar_p_value(better, worse), 2 * ndtr(-z))
 
 
 def _distances(moments: Moments, q: Floats) -> tuple[Floats, Floats]:

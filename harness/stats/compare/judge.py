@@ -349,9 +349,9 @@ def _judge(
         p_values=p,
         p_adjusted=adjusted,
         levels=levels,
-        interval=intervals(moments, level, p_values=p, widest=widest),
-        over_items=intervals(moments.for_these_seeds, level, p_values=p, widest=widest),
-        simultaneous=intervals(moments, levels, p_values=p, widest=widest),
+        interval=intervals(moments, level, widest=widest),
+        over_items=intervals(moments.for_these_seeds, level, widest=widest),
+        simultaneous=intervals(moments, levels, widest=widest),
     )
     ends = np.cumsum([0, *sizes])
     return [whole.part(slice(start, stop)) for start, stop in pairwise(ends)]
