@@ -11,6 +11,7 @@ import pytest
 from blocks import PAGES, ROOT, Block, blocks, name_of, run_console
 
 from harness.errors import ErrorCode
+from harness.starter import write_starter
 from harness.suite import load_suite
 
 TUTORIAL = ROOT / "docs/tutorial/first-sweep.md"
@@ -18,11 +19,13 @@ TUTORIAL = ROOT / "docs/tutorial/first-sweep.md"
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where a reader stands: beside results/ and suites/."""
+    """Where a reader stands: beside results/, suites/ and the demo of init."""
     (tmp_path / "results").mkdir()
     for store in ("example", "prompts"):
         (tmp_path / "results" / store).symlink_to(ROOT / "results" / store)
     (tmp_path / "suites").symlink_to(ROOT / "suites")
+    write_starter(tmp_path / "started", demo=True)
+    (tmp_path / "demo").symlink_to(tmp_path / "started/demo")
     return tmp_path
 
 
