@@ -17,16 +17,22 @@ IDENTITY_VERSION = 1
 """Raised when what a trial's answers mean changes, so that old ones are not reused."""
 
 
+CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+)
+"""Writes equal content as equal text."""
+
+
 def digest(content: Any) -> str:
     """Return sixteen hex digits of `content` as canonical JSON, on all machines."""
-    text = json.dumps(
-        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
-    )
+    text = CANONICAL.encode(content)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def unicode_of(words: str) -> str:
     """Return foreign words with halves of surrogate pairs marked, for the store."""
+    if words.isascii():
+        return words
     return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -16,42 +16,31 @@ ROWS = pa.schema([f for f in RESPONSES if f.name not in ("attempt_id", "trial_id
 Metrics = Sequence[tuple[str, float]]
 """Names `metric,filter` and values, in their order."""
 
-PLAIN = tuple(f.name for f in ROWS if not pa.types.is_nested(f.type))
-LISTS = tuple(f.name for f in ROWS if pa.types.is_list(f.type))
-
 
 class Columns:
     """Grows row by row; `batch` hands over what there is and starts anew."""
 
     def __init__(self) -> None:
-        self._clear()
+        self._rows: list[Mapping[str, Any]] = []
+        self._metrics: list[Metrics | None] = []
 
     def __len__(self) -> int:
-        return len(self.plain["item_id"])
-
-    def _clear(self) -> None:
-        self.plain: dict[str, list[Any]] = {name: [] for name in PLAIN}
-        self.lists: dict[str, list[Sequence[Any] | None]] = {n: [] for n in LISTS}
-        self.metrics: list[Metrics | None] = []
+        return len(self._rows)
 
     def add(self, row: Mapping[str, Any], metrics: Metrics | None) -> None:
         """Add one response; columns that `row` lacks are null."""
-        for name, column in self.plain.items():
-            column.append(row.get(name))
-        for name, lists in self.lists.items():
-            lists.append(row.get(name))
-        self.metrics.append(metrics)
+        self._rows.append(row)
+        self._metrics.append(metrics)
 
     def batch(self) -> pa.RecordBatch:
         """Return the rows as columns of `ROWS`, and forget them."""
-        made = []
-        for field in ROWS:
-            if field.name == "metrics":
-                made.append(_map(self.metrics))
-            else:
-                values = self.plain.get(field.name) or self.lists.get(field.name)
-                made.append(pa.array(values or [], field.type))
-        self._clear()
+        made = [
+            _map(self._metrics)
+            if field.name == "metrics"
+            else pa.array([row.get(field.name) for row in self._rows], field.type)
+            for field in ROWS
+        ]
+        self._rows, self._metrics = [], []
         return pa.RecordBatch.from_arrays(made, schema=ROWS)
 
 

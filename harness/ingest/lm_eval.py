@@ -15,15 +15,20 @@ from pathlib import Path
 
 from harness.ingest.lm_eval_lines import (
     Sample,
+    Scores,
     is_array,
     last_filter,
     logged_samples,
+    logged_scores,
     read_samples,
+    read_scores,
     sample_of,
 )
 from harness.ingest.lm_eval_rows import Documents, Rows
 from harness.ingest.lm_eval_run import RESULTS_NAME, SAMPLES_NAME, Run
 from harness.ingest.parts import BrokenFile, Found, Part, Problem
+
+Samples = Callable[[], Iterator[tuple[int | None, int, Sample]]]
 
 IS_RESULTS = re.compile(rb'\s*\{\s*"results"\s*:\s*\{')
 IS_SAMPLES = re.compile(rb'(?:\xef\xbb\xbf)?\s*\[?\s*\{\s*"doc_id"\s*:')
@@ -41,7 +46,7 @@ class LmEval:
     format = "lm-eval"
 
     def __init__(self, cluster_field: str | None = None) -> None:
-        self.cluster_field = cluster_field
+        self._documents = Documents(cluster_field)
 
     def claims(self, path: Path, head: bytes) -> bool:
         """Return whether `path` holds results or samples."""
@@ -80,8 +85,15 @@ class LmEval:
             and not is_array(path)
             and last_filter(path) == first.filter
         )
-        source = partial(read_samples, path)
-        return self._part(run, run.task_of(path), path, first, source, is_single)
+        return self._part(
+            run,
+            run.task_of(path),
+            path,
+            first,
+            partial(read_samples, path),
+            partial(read_scores, path),
+            is_single,
+        )
 
     def _of_results(self, path: Path) -> Found:
         run = Run.read(path)
@@ -106,7 +118,8 @@ class LmEval:
         for task, samples in run.logged.items():
             first = sample_of(samples[0], None)
             source = partial(logged_samples, samples)
-            part, told = self._part(run, task, path, first, source, False)
+            scores = partial(logged_scores, samples)
+            part, told = self._part(run, task, path, first, source, scores, False)
             with_items.add(task)
             parts.append(part)
             problems += told
@@ -123,16 +136,18 @@ class LmEval:
         task: str,
         path: Path,
         first: Sample,
-        source: Callable[[], Iterator[tuple[int | None, int, Sample]]],
+        source: Samples,
+        scores: Callable[[], Iterator[Scores]],
         is_single: bool,
     ) -> tuple[Part, tuple[Problem, ...]]:
         """Return one task's answers, and what is to be said of them."""
         asked = run.asked(task, first)
         rows = Rows(
             source=source,
+            scores=scores,
             is_single=is_single,
             asked=asked,
-            documents=Documents(self.cluster_field),
+            documents=self._documents,
         )
         trial, unknown = run.trial(task, asked, first)
         problems = []

@@ -14,9 +14,9 @@ from __future__ import annotations
 import codecs
 import contextlib
 import json
+import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,7 @@ OWN_KEYS = frozenset(
 SPACE = re.compile(r"[\s,]*")
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Sample:
+class Sample(msgspec.Struct, kw_only=True, eq=False):
     """One document under one filter, as lm-eval logged it."""
 
     doc_id: int
@@ -93,6 +92,48 @@ def read_samples(path: Path) -> Iterator[tuple[int, int, Sample]]:
         yield number, hash(raw), sample
 
 
+class Scores(msgspec.Struct, kw_only=True, eq=False):
+    """The metrics of several samples that follow each other, in columns."""
+
+    line: int
+    """Of the first."""
+
+    doc_ids: list[int]
+    filters: list[str | None]
+    metrics: dict[str, list[Any]]
+
+
+def read_scores(path: Path) -> Iterator[Scores]:
+    """Yield the metrics of all samples and nothing else of them.
+
+    Raises
+    ------
+    BrokenFile
+        As `read_samples`.
+    """
+    shape = None
+    for number, lines in _blocks(path):
+        if shape is None:
+            head = lines[: lines.find(b"\n") + 1] or lines
+            document = _parse(head, number)
+            shape = _ScoreShape(document, sample_of(document, number))
+        if (scores := shape.decode(lines, number)) is not None:
+            yield scores
+            continue
+        for line, raw in enumerate(lines.splitlines(), number):
+            if raw.strip():
+                yield _score(sample_of(_parse(raw, line), line), line)
+
+
+def _score(sample: Sample, line: int) -> Scores:
+    return Scores(
+        line=line,
+        doc_ids=[sample.doc_id],
+        filters=[sample.filter],
+        metrics={name: [value] for name, value in sample.metrics.items()},
+    )
+
+
 def logged_samples(
     documents: Sequence[Any],
 ) -> Iterator[tuple[int | None, int, Sample]]:
@@ -102,10 +143,16 @@ def logged_samples(
         yield None, hash(raw), sample_of(document, None)
 
 
+def logged_scores(documents: Sequence[Any]) -> Iterator[Scores]:
+    """Yield the metrics of samples that are part of a document."""
+    for document in documents:
+        yield _score(sample_of(document, None), 0)
+
+
 def is_array(path: Path) -> bool:
     """Return whether a file is one array of samples, as until 0.4.2."""
     with path.open("rb") as file:
-        return file.read(CHUNK).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
+        return file.read(4096).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
 
 
 def last_filter(path: Path) -> str | None:
@@ -196,83 +243,169 @@ class _Shape:
 
     def __init__(self, document: Mapping[str, Any], sample: Sample) -> None:
         self.names = list(sample.metrics)
-        self.n = len(sample.continuations)
-        self.metric_fields = [f"metric_{i}" for i in range(len(self.names))]
-        self.decoder = None
+        n = len(sample.continuations)
+        requests = [f"gen_args_{i}" for i in range(n)]
+        self.decoder: msgspec.json.Decoder[Any] | None = None
         if (
             isinstance(document["arguments"], dict)
-            and list(document["arguments"]) == [f"gen_args_{i}" for i in range(self.n)]
-            and self.n <= MOST_REQUESTS
+            and list(document["arguments"]) == requests
+            and n <= MOST_REQUESTS
             and not sample.has_many_prompts
-            and isinstance(document.get("metrics"), list)
-            and not OWN_KEYS & {*self.names}
         ):
-            with contextlib.suppress(ValueError):  # a name that msgspec cannot seek
-                self.decoder = msgspec.json.Decoder(self._line(sample))
-
-    def _line(self, sample: Sample) -> type[Any]:
-        first = msgspec.defstruct("First", [("arg_0", Any), ("arg_1", Any, None)])
-        other = msgspec.defstruct("Other", [("arg_1", Any, None)])
-        arguments = msgspec.defstruct(
-            "Arguments",
-            [
-                ("gen_args_0", first),
-                *((f"gen_args_{i}", other) for i in range(1, self.n)),
-                (f"gen_args_{self.n}", Any, None),  # more than there were at first
-            ],
-        )
-        writes = isinstance(sample.continuations[0], dict)
-        return msgspec.defstruct(
-            "Line",
-            [
-                ("doc_id", int),
-                ("doc", msgspec.Raw),
-                ("target", Any),
-                ("arguments", arguments),
-                ("resps", list[Any]),
-                *([("filtered_resps", Any)] if writes else []),
-                ("filter", str),
-                ("metrics", list[str]),
-                *((field, Any) for field in self.metric_fields),
-                ("scores_per_repeat", Any, None),
-            ],
-            rename=dict(zip(self.metric_fields, self.names, strict=True)),
-        )
+            self.decoder = _decoder(
+                self.names,
+                document,
+                doc=msgspec.Raw,
+                target=Any,
+                arguments=_arguments(requests),
+                resps=list[Any],
+                # Of choices these are the resps once more.
+                **({"filtered_resps": Any} if writes(sample) else {}),
+            )
+        self._requests = _getter(requests)
+        self._further = f"gen_args_{n}"
+        self._metrics = _getter([f"metric_{i}" for i in range(len(self.names))])
+        self._writes = writes(sample)
 
     def decode(self, raw: bytes) -> Sample | None:
         """Return the sample of a line, or None where it is not like the first."""
         if self.decoder is None:
             return None
         try:
-            line: Any = self.decoder.decode(raw)
+            line = self.decoder.decode(raw)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
         arguments = line.arguments
         if (
             line.metrics != self.names
-            or getattr(arguments, f"gen_args_{self.n}") is not None
+            or getattr(arguments, self._further) is not None
             or line.scores_per_repeat
         ):
             return None
-        continuations = [
-            getattr(arguments, f"gen_args_{i}").arg_1 for i in range(self.n)
-        ]
         return Sample(
             doc_id=line.doc_id,
             doc=bytes(line.doc),
             target=line.target,
             prompt=arguments.gen_args_0.arg_0,
-            continuations=continuations,
+            continuations=[one.arg_1 for one in self._requests(arguments)],
             has_many_prompts=False,
             resps=line.resps,
-            filtered=getattr(line, "filtered_resps", None),
+            filtered=line.filtered_resps if self._writes else None,
             filter=line.filter,
-            metrics={
-                name: getattr(line, field)
-                for name, field in zip(self.names, self.metric_fields, strict=True)
-            },
+            metrics=dict(zip(self.names, self._metrics(line), strict=True)),
             per_repeat={},
         )
+
+
+class _ScoreShape:
+    """What the metrics of one file look like; nothing else is decoded."""
+
+    def __init__(self, document: Mapping[str, Any], sample: Sample) -> None:
+        self.names = list(sample.metrics)
+        self.decoder = _decoder(self.names, document)
+
+    def decode(self, lines: bytes, number: int) -> Scores | None:
+        """Return the metrics of whole lines; None where one is not like the first."""
+        if self.decoder is None:
+            return None
+        try:
+            found = self.decoder.decode_lines(lines)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return None
+        names = self.names
+        if not all(line.metrics == names for line in found):
+            return None
+        return Scores(
+            line=number,
+            doc_ids=[line.doc_id for line in found],
+            filters=[line.filter for line in found],
+            metrics={
+                name: [getattr(line, field) for line in found]
+                for name, field in zip(names, _fields(names), strict=True)
+            },
+        )
+
+
+def writes(sample: Sample) -> bool:
+    """Return whether a sample is of text that the model wrote."""
+    return isinstance(sample.continuations[0], dict)
+
+
+def _fields(names: Sequence[str]) -> list[str]:
+    return [f"metric_{i}" for i in range(len(names))]
+
+
+def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what gets several attributes at once, always as a tuple."""
+    if not names:
+        return lambda _: ()
+    if len(names) == 1:
+        one = operator.attrgetter(names[0])
+        return lambda thing: (one(thing),)
+    return operator.attrgetter(*names)
+
+
+def _decoder(
+    names: Sequence[str], document: Mapping[str, Any], **more: Any
+) -> msgspec.json.Decoder[Any] | None:
+    """Return what decodes a line's metrics, and `more` of its fields; None if none can.
+
+    Before 0.4.7 a line does not say which of its fields are metrics.
+    """
+    if not isinstance(document.get("metrics"), list) or OWN_KEYS & {*names}:
+        return None
+    fields = _fields(names)
+    line: list[Any] = [
+        ("doc_id", int),
+        *more.items(),
+        ("filter", str),
+        ("metrics", list[str]),
+        *((field, Any) for field in fields),
+        ("scores_per_repeat", Any, None),
+    ]
+    with contextlib.suppress(ValueError):  # a name that msgspec cannot look for
+        kind = msgspec.defstruct(
+            "Line", line, rename=dict(zip(fields, names, strict=True)), gc=False
+        )
+        return msgspec.json.Decoder(kind)
+    return None
+
+
+def _arguments(requests: Sequence[str]) -> type[Any]:
+    """Return the type of a line's arguments: of prompts only the first is decoded."""
+    first = msgspec.defstruct("First", [("arg_0", Any), ("arg_1", Any, None)])
+    other = msgspec.defstruct("Other", [("arg_1", Any, None)])
+    return msgspec.defstruct(
+        "Arguments",
+        [
+            (requests[0], first),
+            *((name, other) for name in requests[1:]),
+            (f"gen_args_{len(requests)}", Any, None),  # more than there were at first
+        ],
+    )
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield whole lines, many at a time, with the number of the first."""
+    if is_array(path):
+        yield from _documents(path)
+        return
+    number, rest = 1, b""
+    with path.open("rb") as file:
+        if file.read(3) != codecs.BOM_UTF8:
+            file.seek(0)
+        while block := file.read(CHUNK):
+            end = block.rfind(b"\n") + 1
+            lines, rest = (
+                (rest + block[:end], block[end:]) if end else (b"", rest + block)
+            )
+            if len(rest) > MAX_LINE:
+                raise BrokenFile(f"it is longer than {MAX_LINE:,} bytes", line=number)
+            if lines.strip():
+                yield number, lines
+            number += lines.count(b"\n")
+    if rest.strip():
+        yield number, rest
 
 
 def _documents(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -283,9 +416,9 @@ def _documents(path: Path) -> Iterator[tuple[int, bytes]]:
             raise BrokenFile("it is UTF-16; make it UTF-8, as JSON must be", line=1)
         file.seek(3 if start.startswith(codecs.BOM_UTF8) else 0)
         begin = file.tell()
-        is_array = file.read(CHUNK).lstrip()[:1] == b"["
+        begins_array = file.read(4096).lstrip()[:1] == b"["
         file.seek(begin)
-        if is_array:
+        if begins_array:
             yield from _of_array(file)
             return
         number = 0

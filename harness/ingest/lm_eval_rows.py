@@ -13,9 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from harness.ingest.columns import Columns, Metrics
-from harness.ingest.lm_eval_lines import Sample
-from harness.ingest.parts import BATCH_ROWS, BrokenFile
+from harness.ingest.columns import Metrics
+from harness.ingest.lm_eval_lines import Sample, Scores
+from harness.ingest.parts import BrokenFile
+from harness.ingest.rows import batches, number
 from harness.records import digest, unicode_of
 
 MOST_ITEMS = 2**31
@@ -88,6 +89,9 @@ class Rows:
     source: Callable[[], Iterator[tuple[int | None, int, Sample]]]
     """Returns the samples, each with its line and a hash of it."""
 
+    scores: Callable[[], Iterator[Scores]]
+    """Returns their metrics alone."""
+
     is_single: bool
     """Whether they are known to be of one filter, so that one pass is enough."""
 
@@ -95,17 +99,19 @@ class Rows:
     documents: Documents
 
     def __call__(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows, a batch at a time.
+        """Return the rows, in batches.
 
         Raises
         ------
         BrokenFile
             With the line that is no sample, or that contradicts another.
         """
+        return batches(self._all())
+
+    def _all(self) -> Iterator[dict[str, Any]]:
         later = {} if self.is_single else self._later_filters()
         seen: dict[int, int] = {}
         first = ""
-        columns = Columns()
         for line, mark, sample in self.source():
             first = first or sample.filter or next(iter(self.asked.filters), "none")
             if seen.get(sample.doc_id) == mark:
@@ -121,14 +127,9 @@ class Rows:
             if not 0 <= sample.doc_id < MOST_ITEMS:
                 raise BrokenFile(f"its doc_id {sample.doc_id} is no place", line=line)
             seen[sample.doc_id] = mark
-            rows = self._rows(sample, first, later.get(sample.doc_id, []), line)
-            if len(columns) + len(rows) > BATCH_ROWS:
-                yield columns.batch()
-            for row, metrics in rows:
-                columns.add(row, metrics)
+            yield from self._rows(sample, first, later.get(sample.doc_id, ()), line)
         if not seen:
             raise BrokenFile("it holds no sample")
-        yield columns.batch()
 
     def _later_filters(self) -> dict[int, list[tuple[str, float]]]:
         """Return each item's metrics under all filters but the first.
@@ -139,30 +140,30 @@ class Rows:
             An item stands there twice under one filter, with other answers.
         """
         found: dict[int, list[tuple[str, float]]] = {}
-        seen: dict[int, dict[str, int]] = {}
-        for line, mark, sample in self.source():
-            filters = seen.setdefault(sample.doc_id, {})
-            if mark in filters.values():
-                continue  # written twice
-            name = sample.filter
-            if name is None:  # the nth of a document is of the nth filter
-                names = self.asked.filters
-                n = len(filters)
-                name = (
-                    names[n] if n < len(names) else f"filter {n + 1}" if n else "none"
-                )
-            if name in filters:
-                raise BrokenFile(
-                    f"item {sample.doc_id} stands there twice under filter {name!r}, "
-                    "with other answers",
-                    line=line,
-                )
-            if filters:
-                found.setdefault(sample.doc_id, []).extend(
-                    _metrics(sample.metrics, name)
-                )
-            filters[name] = mark
+        seen: dict[int, dict[str, Metrics]] = {}
+        for scores in self.scores():
+            for place, doc_id in enumerate(scores.doc_ids):
+                filters = seen.setdefault(doc_id, {})
+                name = scores.filters[place] or self._nth_filter(len(filters))
+                metrics = {n: values[place] for n, values in scores.metrics.items()}
+                of_filter = _metrics(metrics, name)
+                if filters and name not in filters:
+                    found.setdefault(doc_id, []).extend(of_filter)
+                elif filters.get(name, of_filter) != of_filter:
+                    raise BrokenFile(
+                        f"item {doc_id} stands there twice under filter {name!r}, "
+                        "with other scores",
+                        line=scores.line + place,
+                    )
+                filters[name] = of_filter
         return found
+
+    def _nth_filter(self, n: int) -> str:
+        """Return whose sample the nth of a document is, where none names its filter."""
+        names = self.asked.filters
+        if n < len(names):
+            return names[n]
+        return f"filter {n + 1}" if n else "none"
 
     def _rows(
         self,
@@ -170,7 +171,7 @@ class Rows:
         filter_: str,
         later: Metrics,
         line: int | None,
-    ) -> list[tuple[dict[str, Any], Metrics | None]]:
+    ) -> list[dict[str, Any]]:
         """Return the rows of one item: one, or one for each repeat."""
         item_id, cluster = self.documents.identify(sample.doc, line)
         row: dict[str, Any] = {
@@ -204,8 +205,8 @@ class Rows:
             ) from None
         logprobs = [*row.get("choice_logprobs", ()), row.get("target_logprob", 0.0)]
         if any(map(math.isnan, logprobs)):
-            return [({**row, "status": "nan-logprob"}, None)]
-        return [(row, metrics)]
+            return [{**row, "status": "nan-logprob", "metrics": None}]
+        return [{**row, "metrics": metrics}]
 
     def _add_choices(self, row: dict[str, Any], sample: Sample) -> None:
         n = len(sample.resps)
@@ -241,7 +242,7 @@ class Rows:
         sample: Sample,
         filter_: str,
         metrics: list[tuple[str, float]],
-    ) -> list[tuple[dict[str, Any], Metrics | None]]:
+    ) -> list[dict[str, Any]]:
         texts = [unicode_of(str(text)) for text in sample.resps[0]]
         row |= {
             "text": texts[0],
@@ -249,8 +250,8 @@ class Rows:
             "target": _words(_first_reference(sample.target)),
         }
         if len(texts) == 1 or not self.tells_repeats_apart(sample):
-            return [(row, metrics)]
-        rows: list[tuple[dict[str, Any], Metrics | None]] = []
+            return [{**row, "metrics": metrics}]
+        rows = []
         for repeat, text in enumerate(texts):
             own = {
                 name: values[repeat]
@@ -262,12 +263,14 @@ class Rows:
             mine = dict(_metrics(own, filter_))
             if repeat == 0:  # what is of the item as a whole stands with its first
                 mine = {**dict(metrics), **mine}
-            answer = row["answer"] if repeat == 0 else None
             rows.append(
-                (
-                    {**row, "repeat": repeat, "text": text, "answer": answer},
-                    [*mine.items()],
-                )
+                {
+                    **row,
+                    "repeat": repeat,
+                    "text": text,
+                    "answer": row["answer"] if repeat == 0 else None,
+                    "metrics": [*mine.items()],
+                }
             )
         return rows
 
@@ -294,16 +297,12 @@ def text_digest(words: Any) -> str | None:
 
 def _metrics(values: Mapping[str, Any], filter_: str) -> list[tuple[str, float]]:
     """Return the metrics that are one finite number, as our own runs store them."""
-    found = []
-    for name, value in values.items():
-        if isinstance(value, bool | int | float):
-            try:
-                number = float(value)
-            except OverflowError:
-                continue
-            if math.isfinite(number):
-                found.append((unicode_of(f"{name},{filter_}"), number))
-    return found
+    found = ((name, number(value)) for name, value in values.items())
+    return [
+        (unicode_of(f"{name},{filter_}"), score)
+        for name, score in found
+        if score is not None
+    ]
 
 
 def _target_index(

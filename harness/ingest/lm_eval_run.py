@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -99,23 +99,10 @@ class Run:
         ------
         BrokenFile
         """
-        if path.stat().st_size > MAX_RESULTS:
+        info = path.stat()
+        if info.st_size > MAX_RESULTS:
             raise BrokenFile(f"it is larger than {MAX_RESULTS:,} bytes")
-        try:
-            content = json.loads(path.read_bytes())
-        except RecursionError:
-            raise BrokenFile("it is nested too deep") from None
-        except UnicodeDecodeError as error:
-            raise BrokenFile(f"it is no UTF-8: {error.reason}") from None
-        except json.JSONDecodeError as error:
-            raise BrokenFile(f"it is no JSON: {error.msg}", line=error.lineno) from None
-        except ValueError as error:
-            raise BrokenFile(f"it is no JSON: {error}") from None
-        if not isinstance(content, dict) or not isinstance(
-            content.get("results"), dict
-        ):
-            raise BrokenFile("it has no results of lm-eval in it")
-        return cls(path, content)
+        return cls(path, _content(path, info.st_mtime_ns, info.st_size))
 
     @classmethod
     def beside(cls, samples: Path) -> Run:
@@ -462,6 +449,24 @@ class Run:
                     "backend": self.backend,
                     "finished_at": self._times["finished_at"],
                 }
+
+
+@lru_cache(maxsize=4)
+def _content(path: Path, _mtime: int, _size: int) -> Mapping[str, Any]:
+    """Return what a file of results holds; the same for all samples beside it."""
+    try:
+        content = json.loads(path.read_bytes())
+    except RecursionError:
+        raise BrokenFile("it is nested too deep") from None
+    except UnicodeDecodeError as error:
+        raise BrokenFile(f"it is no UTF-8: {error.reason}") from None
+    except json.JSONDecodeError as error:
+        raise BrokenFile(f"it is no JSON: {error.msg}", line=error.lineno) from None
+    except ValueError as error:
+        raise BrokenFile(f"it is no JSON: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
+        raise BrokenFile("it has no results of lm-eval in it")
+    return content
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

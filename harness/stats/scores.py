@@ -106,7 +106,8 @@ def score_responses(
         The same rows; a score is ``nan`` where its evidence is missing, not a
         number, or the status is not ``ok``. A likelihood of exactly zero has a
         `prob_correct` of 0 but no logarithm, hence no log score. Under the status
-        ``several-targets`` the discrete scores are lm-eval's own.
+        ``several-targets`` the discrete scores are lm-eval's own, and `acc_norm` and
+        `acc_bytes` are where the choices' lengths are not known.
 
     Raises
     ------
@@ -133,6 +134,10 @@ def score_responses(
         ours = _texts_equal(part)
         theirs = stored_metric(part, "exact_match")
         scores["exact_match"][rows] = np.where(np.isnan(theirs), ours, theirs)
+    for name in scores.keys() & {"acc_norm", "acc_bytes"}:
+        rows = np.flatnonzero(is_choice & np.isnan(scores[name]))
+        if len(rows):  # lengths are not known where choices stand in the prompt
+            scores[name][rows] = stored_metric(responses.iloc[rows], name)
     rows = np.flatnonzero(status == SEVERAL_TARGETS)
     if len(rows):
         part = responses.iloc[rows]
@@ -217,16 +222,26 @@ def metric_scores(scored: pd.DataFrame, metric: str) -> Floats:
 def default_metrics(responses: pd.DataFrame) -> tuple[str, str | None]:
     """Return the (discrete, continuous) metrics of one task's responses.
 
-    By output type as in `DEFAULT_METRICS`; a generation task that lm-eval scores,
-    but not by exact match, takes the first of lm-eval's own metrics.
+    By output type as in `DEFAULT_METRICS`. The first of the stored metrics stands in
+    where ours cannot be had: in generation that is scored otherwise than by exact
+    match, in choices without likelihoods and in what other tools call otherwise.
     """
     output_type = str(responses["output_type"].iloc[0])
     discrete, continuous = DEFAULT_METRICS.get(output_type, ("acc", None))
-    if discrete == "exact_match":
-        stored = stored_names(responses)
-        if stored and not any(s.partition(",")[0] == "exact_match" for s in stored):
-            discrete = stored[0]
+    if output_type == "generate_until":
+        names = stored_names(responses)
+        if names and not any(n.partition(",")[0] == discrete for n in names):
+            discrete = names[0]
+    elif output_type not in DEFAULT_METRICS or not _has_likelihoods(responses):
+        names = stored_names(responses)
+        if names:
+            return names[0], None
     return discrete, continuous
+
+
+def _has_likelihoods(responses: pd.DataFrame) -> bool:
+    names = ("choice_logprobs", "target_logprob")
+    return any(bool(responses[name].notna().any()) for name in names)
 
 
 def _score_choices(

@@ -354,6 +354,15 @@ def test_missing_lengths_cost_only_the_scores_that_need_them(joined):
     )
 
 
+def test_lm_eval_s_own_scores_stand_in_where_lengths_are_not_known(joined):
+    stored = [("acc,none", 0.0), ("acc_norm,none", 1.0)]
+    row = choice([-1, -2], choice_chars=None, choice_bytes=None, metrics=stored)
+
+    scores = row_of(score_responses(joined([row, choice([-1, -2])])))
+    assert (scores["acc"], scores["acc_norm"]) == (1, 1)
+    assert math.isnan(scores["acc_bytes"])
+
+
 def test_several_targets_are_scored_by_lm_eval(joined):
     frame = score_responses(
         joined(
@@ -425,6 +434,17 @@ def test_an_unknown_metric_lists_what_there_is(joined):
             },
             ("exact_match", "logprob_correct"),
         ),
+        # Other tools have no likelihoods, or words of their own for what is asked.
+        ({"metrics": [("acc,x", 0.1), ("f1,x", 0.0)]}, ("acc,x", None)),
+        (
+            {"metrics": [("acc,x", 0.1)], "choice_logprobs": [-1.0, -2.0]},
+            ("acc", "prob_correct"),
+        ),
+        ({"output_type": "agentic", "metrics": [("won", 1.0)]}, ("won", None)),
+        (
+            {"output_type": "loglikelihood_rolling", "metrics": [("bpb,x", 1.0)]},
+            ("bpb,x", None),
+        ),
     ],
 )
 def test_default_metrics(joined, columns, expected):
@@ -446,6 +466,8 @@ def test_default_metrics(joined, columns, expected):
         ("prob_correct", "generate_until", [0, 0]),
         ("acc", "loglikelihood", [nan, nan]),
         ("f1,none", "generate_until", [nan, nan]),
+        ("acc,none", "multiple_choice", [nan, nan]),
+        ("won", "agentic", [nan, nan]),
     ],
 )
 def test_what_a_guesser_scores(metric, output_type, expected):
