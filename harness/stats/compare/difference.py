@@ -288,7 +288,8 @@ def _least_p(differences: Floats, items: Items) -> Floats:
         sums = row if items.codes is None else np.bincount(items.codes, weights=row)
         apart = sums[np.abs(sums) > near]
         if len(apart) <= FEW_APART:
-            signs = np.indices((2,) * len(apart)).reshape(len(apart), -1) * 2 - 1
+            signs = np.indices((2,) * len(apart)).reshape(len(apart), 2 ** len(apart))
+            signs = signs * 2 - 1
             turned = np.abs(apart @ signs)
             out[place] = np.mean(turned >= np.abs(apart.sum()) - near)
     return out

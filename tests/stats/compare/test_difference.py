@@ -130,6 +130,14 @@ def test_few_items_apart_leave_no_small_p_value_for_any_scores(n_apart):
     assert low <= 0 < high
 
 
+def test_scores_that_are_the_same_everywhere_are_not_apart():
+    scores_of_both = np.ones((1, 40))
+    found = pair_moments(answers(scores_of_both, scores_of_both), Items(n=40))
+
+    assert found.least_p.tolist() == [1.0]
+    assert p_values(found).tolist() == [1.0]
+
+
 def test_exact_turns_of_signs_are_those_of_scipy():
     from scipy.stats import permutation_test
 
