@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import ANALYSE, INCONCLUSIVE, OK, REGRESSION, app, schema_app
-from harness.cli.options import Json, StorePath, named_path
+from harness.cli.options import Json, StorePath, WorkersOption, named_path
 from harness.cli.streams import open_output, open_store, say
 from harness.errors import InputError
 
@@ -94,6 +95,17 @@ def gate(
             min=10_000, help="Of Markdown; what has no room is left out, and said."
         ),
     ] = 900_000,
+    confirm: Annotated[
+        Path | None,
+        typer.Option(
+            "--confirm",
+            metavar="SUITE",
+            parser=named_path,
+            help="Measure red cells again with fresh seeds, through this suite, and "
+            "judge all answers together.",
+        ),
+    ] = None,
+    workers: WorkersOption = None,
     annotate: Annotated[
         bool,
         typer.Option(
@@ -111,14 +123,20 @@ def gate(
     files = [_output(word) for word in outputs or ()]
     rules = load_policy(policy)
     opened = open_store(store)
-    result = judge(
-        opened.responses(),
-        policy=rules,
-        marks=read_marks(opened),
-        trials=opened.attempts().to_pandas(),
-        baseline=baseline,
-        candidate=candidate,
-    )
+
+    def judged() -> GateResult:
+        return judge(
+            opened.responses(),
+            policy=rules,
+            marks=read_marks(opened),
+            trials=opened.attempts().to_pandas(),
+            baseline=baseline,
+            candidate=candidate,
+        )
+
+    result = judged()
+    if confirm is not None and result.counts["regression"]:
+        result = _confirmed(confirm, store, rules, result, judged, workers)
     command = _command(store, policy, baseline, candidate)
     kind = GateFormat.json if json_ else format_
     if kind is GateFormat.table:
@@ -135,6 +153,28 @@ def gate(
     status = _status(result, rules, on_inconclusive)
     if status and not exit_zero:
         raise typer.Exit(status)
+
+
+def _confirmed(
+    suite: Path,
+    store: str,
+    policy: Policy,
+    before: GateResult,
+    judged: Callable[[], GateResult],
+    workers: int | None,
+) -> GateResult:
+    """Measure red cells again, and return the verdict on all answers together."""
+    from harness.cli.run import plan_of, run_plan
+    from harness.gate.confirm import confirmed, rerun
+    from harness.sweep import nothing_to_do
+
+    _, plan = plan_of(suite, store)
+    trials = open_store(store).trials().to_pandas()
+    asked = rerun(before, plan, trials, seeds=policy.confirm.seeds)
+    if not asked.plan.trials:
+        return confirmed(before, before, asked, nothing_to_do())
+    ran = run_plan(asked.plan, store, workers, None)
+    return confirmed(before, judged(), asked, ran)
 
 
 def _written(result: GateResult, kind: GateFormat, command: str, max_bytes: int) -> str:

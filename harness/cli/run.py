@@ -75,7 +75,7 @@ def run(
 ) -> None:
     """Evaluate what is not stored yet; the same command resumes."""
     read, made, where = _plan(suite, store, items)
-    result = _run(made, where, workers, ray_address)
+    result = run_plan(made, where, workers, ray_address)
     if json_:
         print_json("evalvar.run/1", {"store": where, **result.to_dict()})
     else:
@@ -99,8 +99,8 @@ def quickstart(
     from harness.cli.share import report
 
     build()
-    made = _make_plan(_packaged_suite("quickstart.yaml"), str(into))[1]
-    result = _run(made, str(into), workers, None)
+    made = plan_of(_packaged_suite("quickstart.yaml"), str(into))[1]
+    result = run_plan(made, str(into), workers, None)
     _say_errors(result)
     if result.n_failed == len(made.trials):
         raise typer.Exit(INCOMPLETE)
@@ -131,13 +131,14 @@ def build(
 
 
 def _plan(path: Path, store: str | None, items: Path | None) -> tuple[Suite, Plan, str]:
-    read, made = _make_plan(path, store, items)
+    read, made = plan_of(path, store, items)
     return read, made, store or f"results/{read.suite}"
 
 
-def _make_plan(
+def plan_of(
     path: Path, store: str | None, items: Path | None = None
 ) -> tuple[Suite, Plan]:
+    """Return a suite, and what of it a store lacks; tells its cautions."""
     from harness.plan import make_plan
     from harness.selection import read_selection
     from harness.suite import load_suite
@@ -186,9 +187,10 @@ def _stored(where: str) -> tuple[dict[str, str], Answered | None, float | None]:
     return store.status(), partial(answered, store), rate
 
 
-def _run(
+def run_plan(
     made: Plan, where: str, workers: int | None, ray_address: str | None
 ) -> SweepResult:
+    """Run what a plan lacks on Ray, with progress on standard error."""
     from functools import partial
 
     from harness.progress import display, trial_text

@@ -313,6 +313,8 @@ class Confirmation:
         Whose red cells were measured again.
     unchangeable : tuple of str
         Tasks of which a fresh seed changes no answer: their cells stand as they were.
+    already : tuple of str
+        Tasks that had been measured again before, which is done once.
     n_trials, n_failed : int
         Trials that were run for it, and those of them that failed.
     cleared : tuple of str
@@ -321,6 +323,7 @@ class Confirmation:
 
     tasks: tuple[str, ...]
     unchangeable: tuple[str, ...]
+    already: tuple[str, ...]
     n_trials: int
     n_failed: int
     cleared: tuple[str, ...]

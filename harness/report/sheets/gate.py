@@ -246,6 +246,11 @@ def confirmation_sentences(result: GateResult) -> list[str]:
         )
     if found.cleared:
         told.append(f"Red no more: {', '.join(found.cleared)}.")
+    if found.already:
+        told.append(
+            f"{', '.join(found.already)}: measured again before, and judged on all "
+            "answers together; it is done once."
+        )
     if found.unchangeable:
         told.append(
             f"{', '.join(found.unchangeable)}: no seed changes an answer, so that "
