@@ -63,6 +63,7 @@ def report(
     entropy: EntropyOption = 0,
 ) -> None:
     """Write one self-contained interactive HTML page."""
+    from harness.marks import read_marks
     from harness.report.gather import gather
     from harness.report.page import render
 
@@ -82,6 +83,7 @@ def report(
             subset_sizes=sizes,
             discriminative=discriminative,
             larger=pairs,
+            marks=read_marks(opened),
             entropy=entropy,
         )
         if sizes and data.rows and not data.subsets:

@@ -31,6 +31,28 @@ class Bar:
     chance: float | None
 
 
+Place = tuple[float, float]
+"""Across and down, in pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spark:
+    """A curve as small as a word: scores, their levels, and what is marked on it."""
+
+    width: int
+    height: int
+    line: tuple[Place, ...]
+    levels: tuple[tuple[Place, ...], ...]
+    bad: Place | None
+    """The first bad point."""
+
+    changed: tuple[Place, ...]
+    """Points at which a setting changed."""
+
+    words: str
+    """What who does not see it hears."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One cell of a table, as it is shown."""
@@ -50,6 +72,7 @@ class Cell:
     """Codes of cautions, each a link to its text."""
 
     bar: Bar | None = None
+    spark: Spark | None = None
     model: str | None = None
     """Set where a column, not the row, belongs to a model."""
 
@@ -64,6 +87,9 @@ class Line:
     cells: tuple[Cell, ...]
     task: str = ""
     model: str = ""
+    candidate: str = ""
+    """Set where the row is of a candidate beside the baseline."""
+
     verdict: str = ""
     state: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,12 +14,17 @@ import numpy as np
 from harness.errors import DesignError, ErrorCode, SchemaError
 from harness.frames import CONDITION, SETTINGS, TRIALS
 from harness.records import Caution
+from harness.stats.compare.results import Choice, Comparison
+from harness.stats.compare.table import compare
 from harness.stats.facets import FacetScores, facet_scores
 from harness.stats.formulation_table import (
     Refused,
     TaskFormulation,
     formulation_table,
 )
+from harness.stats.history.missing import Missing, missing_runs
+from harness.stats.history.points import History, histories
+from harness.stats.history.table import TaskHistory, history_table
 from harness.stats.irt_table import TaskIrt, irt_table
 from harness.stats.item_table import TaskItems, item_table
 from harness.stats.last_step_prompts import PromptedRun, last_step_prompts
@@ -45,6 +50,8 @@ from harness.stats.variance import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.marks import Marks
 
 KEY = ("model", *CONDITION)
 
@@ -229,6 +236,17 @@ class ReportData:
     unprompted: tuple[tuple[FacetScores, DesignError], ...]
     """Scores that say nothing of templates, and why."""
 
+    comparison: Comparison | None
+    """Of all models at their last steps; ``None`` of fewer than 2."""
+
+    courses: tuple[TaskHistory, ...]
+    """Of each model and task, by step."""
+
+    uncharted: tuple[tuple[History, DesignError], ...]
+    """Histories without a course, and why."""
+
+    missing: tuple[Missing, ...]
+
     failures: tuple[Failure, ...]
     cautions: tuple[Caution, ...]
     """What concerns the trials as a whole; rows and estimates carry their own."""
@@ -254,6 +272,7 @@ def gather(
     subset_sizes: Sequence[int] = (),
     larger: Mapping[str, str] | None = None,
     discriminative: int | None = None,
+    marks: Marks | None = None,
     entropy: int = 0,
 ) -> ReportData:
     """Sum up a store's responses and trials.
@@ -279,6 +298,8 @@ def gather(
     discriminative : int, optional
         How many items are chosen that tell templates apart; as `subset_sizes`, none
         are by default.
+    marks : Marks, optional
+        What was acknowledged, as of the day on which the last trial ended.
     entropy : int
         Where random draws start; the same number, the same page.
 
@@ -299,6 +320,10 @@ def gather(
     unpredicted: tuple[tuple[FacetScores, DesignError], ...] = ()
     prompted: tuple[PromptedRun, ...] = ()
     unprompted: tuple[tuple[FacetScores, DesignError], ...] = ()
+    comparison: Comparison | None = None
+    courses: tuple[TaskHistory, ...] = ()
+    uncharted: tuple[tuple[History, DesignError], ...] = ()
+    missing: tuple[Missing, ...] = ()
     chosen = _one_attempt_each(trials)
     if len(responses):
         tables = score_tables(responses, discrete=discrete, continuous=continuous)
@@ -328,6 +353,14 @@ def gather(
             confidence_level=confidence_level,
             entropy=entropy,
         )
+        comparison = _compared(responses, chosen, discrete, confidence_level)
+        past = histories(responses, metric=discrete, versions=_by_attempt(chosen))
+        courses, uncharted = history_table(
+            past,
+            confidence_level=confidence_level,
+            is_acknowledged=_acknowledged(marks, chosen),
+        )
+        missing = missing_runs(past)
     failed = chosen[chosen["status"] != "done"]
     rows = tuple(
         Row(
@@ -357,6 +390,10 @@ def gather(
         unpredicted=unpredicted,
         prompted=prompted,
         unprompted=unprompted,
+        comparison=comparison,
+        courses=courses,
+        uncharted=uncharted,
+        missing=missing,
         failures=_failures(chosen),
         cautions=(
             *_trial_cautions(chosen),
@@ -417,6 +454,45 @@ def _analyses(
         subsets=subsets,
         refusals=tuple(refusals),
     )
+
+
+def _compared(
+    responses: pd.DataFrame,
+    trials: pd.DataFrame,
+    metric: str | None,
+    confidence_level: float,
+) -> Comparison | None:
+    """Compare all models at their last steps with the first of them."""
+    models = sorted(map(str, responses["model"].unique()))
+    if len(models) < 2:
+        return None
+    return compare(
+        responses,
+        [Choice(name=model, model=model) for model in models],
+        metric=metric,
+        confidence_level=confidence_level,
+        trials=trials,
+    )
+
+
+def _by_attempt(trials: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return the versions of packages, by attempt."""
+    pairs = zip(trials["attempt_id"], trials["versions"], strict=True)
+    # An Arrow map arrives as a list of pairs, or as nothing.
+    return {
+        attempt: dict(versions) if isinstance(versions, Iterable) else {}
+        for attempt, versions in pairs
+    }
+
+
+def _acknowledged(
+    marks: Marks | None, trials: pd.DataFrame
+) -> Callable[[str, str], bool] | None:
+    """Return whether losses are known, as of the day when the last trial ended."""
+    last = _moment(trials["finished_at"].max())
+    if marks is None or last is None:
+        return None
+    return lambda task, model: bool(marks.acknowledged(task, model, on=last.date()))
 
 
 def _check_trials(trials: pd.DataFrame) -> None:

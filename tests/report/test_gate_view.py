@@ -37,7 +37,7 @@ def test_states_stand_in_table_and_figure_the_worst_first(red):
     (rows,) = (c["rows"] for c in figures_in(red)["gate-forest"]["candidates"])
 
     assert [row["label"] for row in rows][:2] == ["boolq", "piqa"]
-    assert [row["state"] for row in rows][0] == "regression"
+    assert rows[0]["state"] == "regression"
     assert {row["label"]: row["note"] for row in rows if row["note"]} == {
         "toy": "? inconclusive: 8 items; 30 needed"
     }

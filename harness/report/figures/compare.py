@@ -230,6 +230,7 @@ def flips_traces(
     rows = [escape(label) for label in labels]
     return tuple(
         {
+            "name": words[side],
             "x": [sign * pair[side] for pair in counts],
             "y": rows,
             "text": [f"{words[side]} {pair[side]:,}" for pair in counts],

@@ -7,10 +7,10 @@ from harness.report.text import SIGNS
 from harness.report.views.compare import (
     candidates,
     compare_sections,
-    comparison_board,
     difference_findings,
     verdict_chips,
 )
+from harness.report.views.scoreboard import comparison_board
 from harness.stats.compare.results import Comparison
 
 

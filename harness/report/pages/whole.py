@@ -5,11 +5,13 @@ from __future__ import annotations
 from harness.report import text
 from harness.report.gather import ReportData
 from harness.report.section import Filters, Section
+from harness.report.views.compare import compare_sections
 from harness.report.views.items import items_views
 from harness.report.views.ledger import ledger_view
 from harness.report.views.method import checkpoints, facts, failures, methods, tasks
 from harness.report.views.noise import noise_table, noise_views
 from harness.report.views.prompts import prompt_view
+from harness.report.views.regressions import regressions_section, states
 from harness.report.views.scoreboard import scoreboard
 from harness.report.views.signal import signal_view
 from harness.report.views.subsets import subset_view
@@ -29,6 +31,14 @@ def whole_sections(data: ReportData) -> list[Section]:
     filters = Filters(
         tasks=tuple(sorted({row.variance.task for row in data.rows})),
         models=tuple(sorted({row.variance.model for row in data.rows})),
+        verdicts=tuple(
+            verdict
+            for verdict, n in (
+                data.comparison.verdicts.items() if data.comparison else ()
+            )
+            if n
+        ),
+        states=states(data.courses),
         has_trend=True,
     )
     return [
@@ -48,6 +58,12 @@ def whole_sections(data: ReportData) -> list[Section]:
             title="Scoreboard",
             view={"data": data, "scoreboard": scoreboard(data)},
         ),
+        *(
+            compare_sections(data.comparison)
+            if data.comparison
+            else [Section(name="uncompared", title="Differences")]
+        ),
+        regressions_section(data.courses, data.uncharted, data.missing),
         Section(
             name="trend",
             title="Trend",

@@ -24,7 +24,7 @@ PARTS.push(({ figures, byId, say, state, chosen, select, fitting, layRows, isNar
       const { error_x, ...lists } = traces[i];
       const kept = lists.y.map((label) => labels.has(label));
       const only = (list) => list.filter((_, at) => kept[at]);
-      for (const [key, list] of Object.entries(lists)) trace[key] = only(list);
+      for (const [key, list] of Object.entries(lists)) trace[key] = Array.isArray(list) ? only(list) : list;
       if (error_x) for (const [key, list] of Object.entries(error_x)) trace.error_x[key] = only(list);
       if (!trace.y.length) trace.showlegend = false;
     });

@@ -18,6 +18,7 @@
   const LEGEND_LINE = 30;
   const FILTERS = ["task", "model", "verdict", "state"];
   const state = { task: "", model: "", verdict: "", state: "", text: "", seeds: false, even: false };
+  const candidates = new Set(Object.values(figures).flatMap((one) => (one.candidates ?? []).map(({ name }) => name)));
   const chosen = {}; // number of what each figure with a menu shows
   let theme = null; // null follows the system
   let printing = false;
@@ -142,7 +143,9 @@
     const any = (wanted, list) => !wanted || JSON.parse(list).includes(wanted);
     each("tbody tr", (row) => {
       const isTask = row.dataset.task !== undefined;
-      row.hidden = FILTERS.some((name) => !fits(name, row.dataset[name])) || (isTask && !says(wordsOf(row.cells[0])));
+      // A model that is no candidate, such as the baseline, leaves them all.
+      const isOther = candidates.has(state.model) && (row.dataset.candidate ?? state.model) !== state.model;
+      row.hidden = isOther || FILTERS.some((name) => !fits(name, row.dataset[name])) || (isTask && !says(wordsOf(row.cells[0])));
     });
     each("th[data-model], td[data-model]", (cell) => { cell.hidden = !fits("model", cell.dataset.model); });
     each(".panel", (panel) => {

@@ -10,7 +10,6 @@ from typing import Any
 
 from harness.report import text
 from harness.report.cells import (
-    Bar,
     Cell,
     Choice,
     Drawn,
@@ -39,14 +38,11 @@ from harness.report.section import Section
 from harness.stats.compare.results import (
     Comparison,
     PairTable,
-    RankRange,
     Side,
-    TaskComparison,
     TaskDifference,
     Verdict,
 )
 from harness.stats.estimate import Interval
-from harness.stats.scores import METRICS, UNKNOWN_METRIC
 
 PLACES: Mapping[Verdict, tuple[int, str]] = {
     "better": (0, "triangle-up"),
@@ -134,7 +130,7 @@ def _rows(comparison: Comparison) -> list[_Row]:
 
 def _differences(comparison: Comparison, rows: Sequence[_Row]) -> Section:
     names = [name for name in candidates(comparison) if _of(rows, name)]
-    metrics = ", ".join(dict.fromkeys(one.row.metric for one in rows))
+    metrics = ", ".join(dict.fromkeys(task.metric for task in comparison.tasks))
     drawn = Drawn(
         name="difference-forest",
         kind="forest",
@@ -367,7 +363,7 @@ def _difference_line(one: _Row) -> Line:
             Cell(text=", ".join(codes)),
         ),
         task="" if one.is_average else row.task,
-        model=row.candidate.name,
+        candidate=row.candidate.name,
         verdict=row.verdict,
     )
 
@@ -388,11 +384,12 @@ def _side_cell(side: Side) -> Cell:
         value=cell.value,
         reason=cell.reason,
         detail=text.interval(side.score),
-        badges=_side_badges(side),
+        badges=side_badges(side),
     )
 
 
-def _side_badges(side: Side) -> tuple[str, ...]:
+def side_badges(side: Side) -> tuple[str, ...]:
+    """Return what a side lacks."""
     if not side.is_partial:
         return ()
     return (f"partial: {side.n_items:,} of {side.n_items_total:,} items",)
@@ -526,8 +523,8 @@ def _flip_sentence(one: Flipping) -> str:
         told += f", the same {flips.n_equal:,}"
     if math.isnan(one.row.p_value):
         return told
-    few = "; few, so the exact test" if _is_few(one.row) else ""
-    return f"{told}, p {text.p_value(one.row.p_value)} ({one.row.test}){few}"
+    test = f" ({one.row.test})" if flips.is_counted else ""
+    return f"{told}, p {text.p_value(one.row.p_value)}{test}"
 
 
 def _is_few(row: TaskDifference) -> bool:
@@ -627,7 +624,7 @@ def _flips_table(rows: Sequence[Flipping]) -> Table:
                     Cell(text=_places(flips.gained)),
                 ),
                 task=one.row.task,
-                model=one.row.candidate.name,
+                candidate=one.row.candidate.name,
                 **_filtered(one),
             )
             for one in rows
@@ -770,102 +767,6 @@ def _pairs_table(known: Sequence[tuple[str, str, PairTable]]) -> Table:
             ("p, corrected", True),
         ),
         lines=tuple(lines),
-    )
-
-
-# ---- the scoreboard ------------------------------------------------------------
-
-
-def comparison_board(comparison: Comparison) -> Section:
-    """Return the scores of all choices, with the ranks that each may have."""
-    names = text.task_labels(comparison.tasks)
-    lines = [
-        _board_line(comparison, task, name, task.task)
-        for task, name in zip(comparison.tasks, names, strict=True)
-    ]
-    if comparison.average:
-        name = f"average of {text.count(len(comparison.tasks), 'task')}"
-        lines.append(_board_line(comparison, comparison.average, name, ""))
-    # The baseline stays, whichever candidate the page is narrowed to.
-    models = ("", "", *candidates(comparison))
-    table = Table(
-        caption="Scores with their intervals over items, and possible ranks",
-        headings=(
-            ("Task", False),
-            (f"{text.clean(comparison.baseline)} (baseline)", True),
-            *((text.clean(name), True) for name in candidates(comparison)),
-        ),
-        lines=tuple(lines),
-        models=models,
-    )
-    return Section(
-        name="standings",
-        title="Scoreboard",
-        view={"table": table, "level": comparison.confidence_level},
-    )
-
-
-def _board_line(
-    comparison: Comparison, task: TaskComparison, name: str, key: str
-) -> Line:
-    sides = {side.name: side for side in task.sides}
-    ranks = {rank.name: rank for rank in task.ranks}
-    cells = [Cell(text=name, detail=task.metric)]
-    for choice in comparison.names:
-        model = None if choice == comparison.baseline else choice
-        side = sides.get(choice)
-        if side is None:
-            cells.append(Cell(text=text.UNDEFINED, reason="not compared", model=model))
-            continue
-        cells.append(
-            Cell(
-                text=text.score(side.score.value)
-                + (f" {UNCLEAR}" if is_open(ranks, choice) else ""),
-                value=None if math.isnan(side.score.value) else side.score.value,
-                detail=" · ".join(
-                    filter(None, [text.interval(side.score), rank_words(ranks, choice)])
-                ),
-                badges=_side_badges(side),
-                bar=score_bar(side.score.value, *side.score.interval, task.metric),
-                model=model,
-            )
-        )
-    return Line(cells=tuple(cells), task=key)
-
-
-UNCLEAR = text.SIGNS["unclear"]
-
-
-def is_open(ranks: dict[str, RankRange], name: str) -> bool:
-    """Return whether a choice is one of several that may be the best."""
-    tops = sum(rank.is_top for rank in ranks.values())
-    return name in ranks and ranks[name].is_top and tops > 1
-
-
-def rank_words(ranks: dict[str, RankRange], name: str) -> str:
-    """Return the ranks that a choice may have, as in ``rank 1–3``; empty of none."""
-    if name not in ranks or len(ranks) < 2:
-        return ""
-    low, high = ranks[name].low, ranks[name].high
-    return f"rank {low}" if low == high else f"rank {low}–{high}"
-
-
-def score_bar(
-    value: float, low: float, high: float, metric: str, chance: float = math.nan
-) -> Bar | None:
-    """Return a bar over the range of the metric; ``None`` where it has no end."""
-    bounds = METRICS.get(metric, UNKNOWN_METRIC)
-    if not math.isfinite(bounds.high - bounds.low) or math.isnan(low):
-        return None
-
-    def place(score: float) -> float:
-        return 100 * (score - bounds.low) / (bounds.high - bounds.low)
-
-    return Bar(
-        low=place(low),
-        high=place(high),
-        value=place(value),
-        chance=None if math.isnan(chance) else place(chance),
     )
 
 
