@@ -186,14 +186,8 @@ def test_an_acknowledged_loss_is_so_as_of_the_last_trial():
     from harness.report.gather import gather
 
     simulated = Simulated()
-    for step in range(1, 13):
-        simulated.task(
-            "t",
-            seeds=(0,),
-            steps=(step,),
-            n_items=80,
-            learns=step < 9,
-        )
+    for k in range(12):
+        simulated.task("t", seeds=(0,), steps=(100 + k,), n_items=80, learns=k < 10)
     mark = Mark(
         mark_id="1",
         kind="acknowledged",
