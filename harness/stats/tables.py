@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -43,7 +43,8 @@ SETTING_WORDS = {
 """How settings are called in words, where not by their own name."""
 
 USED = (
-    *("item_id", "item_index", "repeat", "status", "choice_logprobs", "metrics"),
+    *("item_id", "item_index", "repeat", "status", "choice_logprobs"),
+    *("target_logprob", "metrics"),
     *IDENTITY,
 )
 """What a table needs of a response that has its scores."""
@@ -237,12 +238,7 @@ def score_tables(
     )
     asked = asked_metrics(discrete, continuous)
     scored = score_responses(responses, asked)[[*USED, *asked, "is_current"]]
-    conditions = scored.groupby(["model", *CONDITION], sort=True, observed=True)
-    return tuple(
-        table
-        for key, part in conditions
-        for table in _condition_tables(key, part, discrete, continuous)
-    )
+    return tuple(_Answers(scored, discrete, continuous).tables())
 
 
 def chosen_responses(
@@ -370,37 +366,175 @@ def is_current(responses: pd.DataFrame) -> Flags:
     return np.asarray(weights == last[checkpoint])
 
 
-def _condition_tables(
-    key: tuple[Any, ...],
-    part: pd.DataFrame,
-    discrete: str | None,
-    continuous: str | None,
-) -> Iterator[ScoreTable]:
-    """Return the tables of one model and condition, one for each of the settings."""
-    identity = dict(zip(("model", *CONDITION), map(plain, key), strict=True))
-    cautions: tuple[Caution, ...] = ()
-    current = part[part["is_current"]]
-    if len(current) < len(part):
-        cautions = (replaced_weights(part[~part["is_current"]], is_all=current.empty),)
-    groups = list(
-        (part if current.empty else current).groupby(
-            list(SETTINGS), sort=True, observed=True, dropna=False
+class _Answers:
+    """Scored responses as arrays, of which each table is a part.
+
+    What stands in columns is numbered once, since taking rows out of a frame with texts
+    and lists costs more than all else where there are many tables.
+    """
+
+    def __init__(
+        self, scored: pd.DataFrame, discrete: str | None, continuous: str | None
+    ) -> None:
+        import pandas as pd
+
+        self.scored = scored
+        self.asked = discrete, continuous
+        self.seed, self.train_seeds = ordered(scored["train_seed"])
+        self.step, self.steps = ordered(scored["step"])
+        ids, found = pd.factorize(scored["item_id"], sort=True)
+        self.item_ids = np.array(found, dtype=object)
+        index = scored["item_index"].to_numpy(dtype=np.int64)
+        self.item = index * max(len(self.item_ids), 1) + ids
+        self.draw = _numbers_of(scored, ["fewshot_seed", "sample_seed", "repeat"])
+        self.of_settings = _numbers_of(scored, SETTINGS)
+        one_each = scored[list(SETTINGS)].iloc[_first_of_each(self.of_settings)]
+        self.settings = [
+            tuple(map(plain, row)) for row in one_each.itertuples(index=False)
+        ]
+        self.output_type = scored["output_type"].to_numpy(dtype=object)
+        likelihoods = scored[["choice_logprobs", "target_logprob"]]
+        self.has_likelihoods = likelihoods.notna().any(axis=1).to_numpy(dtype=bool)
+        self.is_current = scored["is_current"].to_numpy(dtype=bool)
+        is_ok = (scored["status"] == "ok").to_numpy(dtype=bool)
+        # Of items with several right answers lm-eval keeps the score, not their number.
+        self.n_choices = np.where(is_ok, n_choices(scored), np.nan)
+        self.n_items_total = scored["n_items_total"].to_numpy(dtype=np.int64)
+        self.scores = {
+            name: scored[name].to_numpy(dtype=np.float64)
+            for name in METRICS
+            if name in scored.columns
+        }
+
+    def tables(self) -> Iterator[ScoreTable]:
+        """Return all tables, in order of what they are of."""
+        names = ["model", *CONDITION]
+        of_condition = _numbers_of(self.scored, names)
+        order = np.argsort(of_condition, kind="stable")
+        ends = np.flatnonzero(np.diff(of_condition[order])) + 1
+        parts = np.split(order, ends)
+        keys = self.scored[names].iloc[[rows[0] for rows in parts]]
+        for rows, key in zip(parts, keys.itertuples(index=False), strict=True):
+            identity = dict(zip(names, map(plain, key), strict=True))
+            yield from self._of_condition(identity, rows)
+
+    def _of_condition(
+        self, identity: dict[str, Any], rows: Codes
+    ) -> Iterator[ScoreTable]:
+        """Return the tables of one model and condition, one for each settings."""
+        cautions: tuple[Caution, ...] = ()
+        current = rows[self.is_current[rows]]
+        if len(current) < len(rows):
+            old = self.scored.iloc[rows[~self.is_current[rows]]]
+            cautions = (replaced_weights(old, is_all=len(current) == 0),)
+        used = current if len(current) else rows
+        used = used[np.argsort(self.of_settings[used], kind="stable")]
+        groups = np.split(used, np.flatnonzero(np.diff(self.of_settings[used])) + 1)
+        settings = [self.settings[self.of_settings[group[0]]] for group in groups]
+        varied = [len(set(values)) > 1 for values in zip(*settings, strict=True)]
+        names = [SETTING_WORDS.get(name, name) for name in SETTINGS]
+        if any(varied):
+            text = (
+                f"answers under other settings ({', '.join(compress(names, varied))}) "
+                "stand in rows of their own; scores may differ for that reason alone"
+            )
+            cautions += (Caution("mixed-settings", text),)
+        for values, group in zip(settings, groups, strict=True):
+            words = map(setting_words, names, values)
+            own = dict(zip(SETTINGS, values, strict=True))
+            identity |= {**own, "settings": ", ".join(compress(words, varied))}
+            yield self._table(identity, group, cautions)
+
+    def _table(
+        self, identity: dict[str, Any], rows: Codes, cautions: tuple[Caution, ...]
+    ) -> ScoreTable:
+        output_type = str(self.output_type[rows[0]])
+        own_discrete, own_continuous = self._own_metrics(output_type, rows)
+        discrete, continuous = self.asked
+        first = own_discrete if discrete is None else discrete
+        second = own_continuous if continuous is None else continuous
+        design = self._design(rows)
+        is_current = self.is_current[rows]
+        tables = {
+            name: design.item_scores(
+                np.where(is_current, self._scores(name, rows), np.nan)
+            )
+            for name in (first, second)
+            if name is not None
+        }
+        if second is not None and np.isnan(tables[second][0]).all():
+            second = None
+        kept, twins = distinct_seeds(tables[second or first][0], design.train_seeds)
+        cautions += twins
+        cautions += _grid_cautions(tables[first][1][kept], design, kept)
+        cautions += _repeat_cautions(design)
+        n_items_total = int(self.n_items_total[rows].max())
+        cautions += partial_run(design.n_items, n_items_total)
+        choices = self.n_choices[rows]
+
+        def of(metric: str) -> MetricScores:
+            scores, was_asked = tables[metric]
+            return MetricScores(
+                metric=metric,
+                scores=scores[kept],
+                was_asked=was_asked[kept],
+                chance=mean_or_nan(chance_scores(metric, output_type, choices)),
+            )
+
+        return ScoreTable(
+            **identity,
+            n_items=design.n_items,
+            n_items_total=n_items_total,
+            items_digest=digest(sorted(design.item_ids)),
+            train_seeds=tuple(design.train_seeds[i] for i in kept),
+            steps=design.steps,
+            item_ids=design.item_ids,
+            item_indexes=design.item_indexes,
+            discrete=of(first),
+            continuous=None if second is None else of(second),
+            cautions=cautions,
         )
-    )
-    settings = [tuple(map(plain, values)) for values, _ in groups]
-    varied = [len(set(values)) > 1 for values in zip(*settings, strict=True)]
-    names = [SETTING_WORDS.get(name, name) for name in SETTINGS]
-    if any(varied):
-        text = (
-            f"answers under other settings ({', '.join(compress(names, varied))}) "
-            "stand in rows of their own; scores may differ for that reason alone"
+
+    def _design(self, rows: Codes) -> _Design:
+        seeds, seed = np.unique(self.seed[rows], return_inverse=True)
+        steps, step = np.unique(self.step[rows], return_inverse=True)
+        items, item = np.unique(self.item[rows], return_inverse=True)
+        _, draw = np.unique(self.draw[rows], return_inverse=True)
+        index, ids = np.divmod(items, max(len(self.item_ids), 1))
+        return _Design(
+            seed,
+            step,
+            item,
+            draw,
+            tuple(self.train_seeds[i] for i in seeds),
+            tuple(self.steps[i] for i in steps),
+            tuple(self.item_ids[ids].tolist()),
+            tuple(index.tolist()),
         )
-        cautions += (Caution("mixed-settings", text),)
-    for values, (_, group) in zip(settings, groups, strict=True):
-        words = map(setting_words, names, values)
-        own = dict(zip(SETTINGS, values, strict=True))
-        identity |= {**own, "settings": ", ".join(compress(words, varied))}
-        yield _score_table(identity, group, cautions, discrete, continuous)
+
+    def _own_metrics(self, output_type: str, rows: Codes) -> tuple[str, str | None]:
+        """Return the task's own metrics, as `default_metrics` has them."""
+        is_plain = output_type in DEFAULT_METRICS and output_type != "generate_until"
+        if is_plain and self.has_likelihoods[rows].any():
+            return DEFAULT_METRICS[output_type]
+        names = ["output_type", "choice_logprobs", "target_logprob", "metrics"]
+        return default_metrics(self.scored[names].iloc[rows])
+
+    def _scores(self, name: str, rows: Codes) -> Floats:
+        if name in self.scores:
+            return self.scores[name][rows]
+        return metric_scores(self.scored[["metrics"]].iloc[rows], name)
+
+
+def _first_of_each(codes: Codes) -> Codes:
+    """Return where each number, counted from 0, stands first."""
+    return np.unique(codes, return_index=True)[1]
+
+
+def _numbers_of(frame: pd.DataFrame, names: Collection[str]) -> Codes:
+    """Return which combination of these columns each row has, in order of values."""
+    groups = frame.groupby(list(names), sort=True, observed=True, dropna=False)
+    return np.asarray(groups.ngroup(), dtype=np.intp)
 
 
 def replaced_weights(old: pd.DataFrame, *, is_all: bool) -> Caution:
@@ -432,61 +566,6 @@ def setting_words(name: str, value: Any) -> str:
     return f"{name} {value[:8] if is_digest else value}"
 
 
-def _score_table(
-    identity: dict[str, Any],
-    part: pd.DataFrame,
-    cautions: tuple[Caution, ...],
-    discrete: str | None,
-    continuous: str | None,
-) -> ScoreTable:
-    own_discrete, own_continuous = default_metrics(part)
-    first = own_discrete if discrete is None else discrete
-    second = own_continuous if continuous is None else continuous
-    design = _design(part)
-    is_current = part["is_current"].to_numpy()
-    tables = {
-        name: design.item_scores(
-            np.where(is_current, metric_scores(part, name), np.nan)
-        )
-        for name in (first, second)
-        if name is not None
-    }
-    if second is not None and np.isnan(tables[second][0]).all():
-        second = None
-    kept, twins = distinct_seeds(tables[second or first][0], design.train_seeds)
-    cautions += twins
-    cautions += _grid_cautions(tables[first][1][kept], design, kept)
-    cautions += _repeat_cautions(design)
-    n_items_total = int(part["n_items_total"].max())
-    cautions += partial_run(design.n_items, n_items_total)
-    # Of items with several right answers lm-eval keeps the score, not their number.
-    choices = n_choices(part[part["status"] == "ok"])
-    output_type = str(part["output_type"].iloc[0])
-
-    def of(metric: str) -> MetricScores:
-        scores, was_asked = tables[metric]
-        return MetricScores(
-            metric=metric,
-            scores=scores[kept],
-            was_asked=was_asked[kept],
-            chance=mean_or_nan(chance_scores(metric, output_type, choices)),
-        )
-
-    return ScoreTable(
-        **identity,
-        n_items=design.n_items,
-        n_items_total=n_items_total,
-        items_digest=digest(sorted(design.item_ids)),
-        train_seeds=tuple(design.train_seeds[i] for i in kept),
-        steps=design.steps,
-        item_ids=design.item_ids,
-        item_indexes=design.item_indexes,
-        discrete=of(first),
-        continuous=None if second is None else of(second),
-        cautions=cautions,
-    )
-
-
 def partial_run(n_items: int, n_items_total: int) -> tuple[Caution, ...]:
     """Return the caution ``partial-run``, where not all items were asked."""
     if n_items >= n_items_total:
@@ -496,17 +575,6 @@ def partial_run(n_items: int, n_items_total: int) -> tuple[Caution, ...]:
         "the score is of these alone"
     )
     return (Caution("partial-run", text),)
-
-
-def _design(part: pd.DataFrame) -> _Design:
-    seed, train_seeds = ordered(part["train_seed"])
-    step, steps = ordered(part["step"])
-    items = part.groupby(["item_index", "item_id"], sort=True)
-    item: Codes = np.asarray(items.ngroup(), dtype=np.intp)
-    index, ids = zip(*items.size().index, strict=True)
-    draws = part.groupby(["fewshot_seed", "sample_seed", "repeat"]).ngroup()
-    draw: Codes = np.asarray(draws, dtype=np.intp)
-    return _Design(seed, step, item, draw, train_seeds, steps, ids, index)
 
 
 def ordered(column: pd.Series[Any]) -> tuple[Codes, tuple[int | None, ...]]:
