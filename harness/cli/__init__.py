@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 # isort: off
 from harness.cli import (  # noqa: F401
     init, run, import_, analyse, compare, gate, history, power, prompts, select, share,
+    export,
     keep,
 )  # fmt: skip
 

@@ -54,9 +54,13 @@ subset_app = typer.Typer(
 select_app = typer.Typer(
     no_args_is_help=True, help="Choose few items, and write them where they are used."
 )
+baseline_app = typer.Typer(
+    no_args_is_help=True, help="What others are measured by: set, show, history."
+)
 app.add_typer(subset_app, name="subset", rich_help_panel=ANALYSE)
 app.add_typer(select_app, name="select", rich_help_panel=ANALYSE)
 app.add_typer(store_app, name="store", rich_help_panel=KEEP)
+app.add_typer(baseline_app, name="baseline", rich_help_panel=KEEP)
 app.add_typer(zoo_app, name="zoo", rich_help_panel=RUN)
 app.add_typer(schema_app, name="schema", rich_help_panel=KEEP)
 

@@ -265,9 +265,12 @@ def run_sd(runs: Floats, weights: Codes, *, confidence_level: float = 0.95) -> E
     code = np.where(weights >= 0, weights, own + weights.max(initial=0) + 1)
     code = np.broadcast_to(code[:, :, None], runs.shape)[~np.isnan(runs)]
     values = runs[~np.isnan(runs)]
+    _, first, code = np.unique(code, return_index=True, return_inverse=True)
+    # Less the first run's, so that runs that agree differ by no rounding either.
+    values = values - values[first[code]]
     count = np.bincount(code)
-    mean = np.bincount(code, values) / np.maximum(count, 1)
-    df = int((count[count > 0] - 1).sum())
+    mean = np.bincount(code, values) / count
+    df = int((count - 1).sum())
     if df == 0:
         return undefined(
             "runs",

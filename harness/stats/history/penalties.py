@@ -1,7 +1,8 @@
 """What must a step explain, so that quiet series seldom show one?
 
 By simulation of all that `harness.stats.history.change` does with normal noise: 40,000
-series of up to 100 points, 20,000 of 200 (a fourth of each with a slope).
+series of up to 100 points, 20,000 of 200 and 4,000 of 500; half of that or less with a
+slope.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 RATES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.002, 0.001)
 """Shares of quiet series that show a step."""
 
-LENGTHS = (5, 6, 7, 8, 10, 12, 15, 20, 30, 50, 100, 200)
+LENGTHS = (5, 6, 7, 8, 10, 12, 15, 20, 30, 50, 100, 200, 500)
 """Points of a series."""
 
 PRICES: dict[tuple[bool, Trend], tuple[tuple[float, ...], ...]] = {
@@ -36,6 +37,7 @@ PRICES: dict[tuple[bool, Trend], tuple[tuple[float, ...], ...]] = {
         (7.25, 9.01, 10.81, 13.46, 15.4, 20.64, 23.13),
         (8.05, 9.63, 11.25, 13.64, 15.36, 19.18, 20.58),
         (8.76, 10.14, 11.55, 13.54, 15.22, 18.55, 20.97),
+        (9.76, 10.99, 12.19, 13.76, 14.79, 19.84, 20.34),
     ),
     (False, "linear"): (
         (1.58, 2.23, 2.82, 3.28, 3.45, 3.64, 3.67),
@@ -50,6 +52,7 @@ PRICES: dict[tuple[bool, Trend], tuple[tuple[float, ...], ...]] = {
         (6.42, 7.87, 9.35, 11.43, 13.19, 17.02, 18.91),
         (7.38, 8.71, 9.93, 11.65, 13.08, 16.62, 18.47),
         (8.18, 9.31, 10.67, 12.46, 13.5, 15.79, 16.67),
+        (9.4, 10.5, 11.55, 13.02, 14.42, 16.77, 17.32),
     ),
     (True, "none"): (
         (2.36, 3.55, 4.76, 6.39, 7.7, 10.38, 11.17),
@@ -64,6 +67,7 @@ PRICES: dict[tuple[bool, Trend], tuple[tuple[float, ...], ...]] = {
         (6.41, 7.72, 9.02, 10.73, 12.17, 15.43, 16.77),
         (7.24, 8.53, 9.8, 11.68, 12.98, 16.17, 17.47),
         (8, 9.22, 10.36, 12.05, 13.35, 16.55, 18.66),
+        (9.01, 10.2, 11.33, 12.89, 13.86, 16.89, 19.3),
     ),
 }
 """By whether noise is known, and by trend: a row for each length, a column for each

@@ -140,7 +140,7 @@ class History:
     model: str
     task: str
     formulation: str
-    num_fewshot: int | None
+    num_fewshot: int
     template: str
     generation: str
     metric: str

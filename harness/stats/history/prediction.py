@@ -15,6 +15,7 @@ from harness.stats.history.noise import LAST_N, check_last
 from harness.stats.history.points import History
 from harness.stats.history.segments import Trend
 from harness.stats.intervals import check_level
+from harness.stats.scores import METRICS, UNKNOWN_METRIC
 
 Floats = npt.NDArray[np.float64]
 Where = Literal["inside", "below", "above", "unknown"]
@@ -121,8 +122,13 @@ def prediction_interval(
         start = change.starts[-1]
         values[[place for place in change.blips if place < len(values)]] = np.nan
     values[:start] = np.nan
+    metric = METRICS.get(history.metric, UNKNOWN_METRIC)
     return predict(
-        values, last_n=last_n, trend=trend, confidence_level=confidence_level
+        values,
+        last_n=last_n,
+        trend=trend,
+        bounds=(metric.low, metric.high),
+        confidence_level=confidence_level,
     )
 
 
@@ -131,6 +137,7 @@ def predict(
     *,
     last_n: int = LAST_N,
     trend: Trend = "none",
+    bounds: tuple[float, float] = (-math.inf, math.inf),
     confidence_level: float = 0.95,
 ) -> Prediction:
     """Return where the point after a series lies, if it is drawn like the others.
@@ -147,6 +154,9 @@ def predict(
     last_n : int
         Points that count, at most; at least 2.
     trend : {"none", "linear"}
+    bounds : tuple of float
+        What scores can be. A line that leads beyond is expected to end there, and the
+        interval is cut off there.
     confidence_level : float
 
     Raises
@@ -207,9 +217,11 @@ def predict(
     sd = math.sqrt(float(residual @ residual) / df)
     se = sd * math.sqrt(1 + leverage)
     half = float(stdtrit(df, 0.5 + confidence_level / 2)) * se
+    lowest, highest = bounds
+    mean = min(max(mean, lowest), highest)
     return Prediction(
         mean=mean,
-        interval=Interval(mean - half, mean + half),
+        interval=Interval(max(mean - half, lowest), min(mean + half, highest)),
         sd=sd,
         se=se,
         df=df,

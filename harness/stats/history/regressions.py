@@ -14,6 +14,7 @@ from harness.stats.estimate import Estimate, Interval, or_none
 from harness.stats.history.change import ChangePoints, Step
 from harness.stats.history.points import History, Point
 from harness.stats.history.prediction import Prediction
+from harness.stats.history.segments import SHORTEST, successive_df
 from harness.stats.intervals import check_level
 from harness.stats.pairs import paired_difference
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 State = Literal["new", "known", "acknowledged", "recovered"]
 
 
@@ -47,8 +49,8 @@ class Regression:
         The same, item by item: of the means over each level's points; its interval is
         over items.
     p_value : float
-        How often a quiet history shows one as clear; of a single point, how often one
-        lies as far from what was predicted.
+        How often a quiet history shows one as clear anywhere; of a last point, how
+        often one lies as far from what was predicted.
     age : int
         Points since the first bad one, with it.
     is_confirmed : bool
@@ -147,9 +149,12 @@ def regressions(
     """Return what broke in a history, the oldest first.
 
     Each step down is a regression; so is a last point below what was predicted, which
-    is not yet a step, and a blip far below, which is over. A step is new if it was not
-    found without the last point; it is over if a later step goes up and the present
-    level is not below the one before it, by t's interval of their difference.
+    is not yet a step, and a blip so far below that few quiet histories have one, which
+    is over. Where levels slope, a step
+    that leaves scores higher than they were is none: less was gained, nothing lost. A
+    step is new if it was not found without the last point; it is over if a later step
+    goes up and the present level is not below the one before it, by t's interval of
+    their difference.
 
     Parameters
     ----------
@@ -189,7 +194,7 @@ def _found(
 ) -> Iterator[Regression]:
     last, level = len(history.points) - 1, change.level_of
     for k, step in enumerate(change.steps):
-        if step.size.value >= 0:
+        if step.size.value >= 0 or not _is_lost(history.means, level, k):
             continue
         state: State = "known" if _is_known(step, before) else "new"
         if _is_over(change, k, confidence_level):
@@ -210,23 +215,28 @@ def _found(
         )
     for place in change.blips:
         size = float(history.means[place] - change.levels[place])
-        if 0 < place < last and size < 0:
+        p_value = _of_any_point(size, change)
+        if 0 < place < last and size < 0 and p_value < change.false_alarms:
             yield _regression(
                 history,
                 change,
                 good=level == change.level_at(place),
                 bad=np.arange(last + 1) == place,
-                size=_point_size(size, change.sd, last + 1, confidence_level),
+                size=_point_size(size, change, confidence_level),
                 between=(place, place),
-                p_value=math.nan,
+                p_value=p_value,
                 is_confirmed=False,
                 state="recovered",
                 confidence_level=confidence_level,
             )
     # A level that the last point began to make is told of as a step.
     is_in_step = bool(level[last] >= 0 and change.starts[-1] not in before.starts)
-    if not is_in_step and predicted.where(float(history.means[last])) == "below":
-        low = history.means[last] - predicted.mean
+    score = float(history.means[last])
+    if (
+        not is_in_step
+        and predicted.where(score) == "below"
+        and score < before.levels[predicted.places[-1]]
+    ):
         yield _regression(
             history,
             change,
@@ -234,22 +244,27 @@ def _found(
             bad=np.arange(last + 1) == last,
             size=Estimate(
                 quantity="step",
-                value=float(low),
+                value=score - predicted.mean,
                 se=predicted.se,
                 interval=Interval(
-                    float(history.means[last] - predicted.interval.high),
-                    float(history.means[last] - predicted.interval.low),
+                    score - predicted.interval.high, score - predicted.interval.low
                 ),
                 confidence_level=predicted.confidence_level,
                 n=predicted.n,
                 method="last point less what was predicted",
             ),
             between=(last, last),
-            p_value=predicted.p_value(float(history.means[last])),
+            p_value=predicted.p_value(score),
             is_confirmed=False,
             state="acknowledged" if is_acknowledged else "new",
             confidence_level=confidence_level,
         )
+
+
+def _is_lost(means: Floats, level: Places, k: int) -> bool:
+    """Whether scores around the end of level k fell: less gained is nothing lost."""
+    before, after = means[level == k][-SHORTEST:], means[level == k + 1][:SHORTEST]
+    return float(after.mean()) < float(before.mean())
 
 
 def _is_known(step: Step, before: ChangePoints) -> bool:
@@ -277,20 +292,34 @@ def _is_over(change: ChangePoints, k: int, confidence_level: float) -> bool:
     return lost >= -float(stdtrit(df, 0.5 + confidence_level / 2)) * se
 
 
-def _point_size(size: float, sd: float, n: int, confidence_level: float) -> Estimate:
-    """Return how far one point lies from its level."""
-    from scipy.special import ndtri
+def _of_any_point(size: float, change: ChangePoints) -> float:
+    """Return how often any point of a quiet history lies so far, at most."""
+    from scipy.special import stdtr
 
-    half = float(ndtri(0.5 + confidence_level / 2)) * sd
+    t = abs(size) / max(change.sd, np.finfo(float).tiny)
+    return min(2 * change.n_points * float(stdtr(_df(change), -t)), 1.0)
+
+
+def _point_size(size: float, change: ChangePoints, confidence_level: float) -> Estimate:
+    """Return how far one point lies from its level."""
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(_df(change), 0.5 + confidence_level / 2)) * change.sd
     return Estimate(
         quantity="step",
         value=size,
-        se=sd,
+        se=change.sd,
         interval=Interval(size - half, size + half),
         confidence_level=confidence_level,
-        n=n,
+        n=change.n_points,
         method="one point less its level",
     )
+
+
+def _df(change: ChangePoints) -> float:
+    """Return the degrees of freedom of the SD, which is of differences on levels."""
+    n_differences = change.n_points - len(change.blips) - 1 - len(change.steps)
+    return float(successive_df(n_differences + 1))
 
 
 def _regression(

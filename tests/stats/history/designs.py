@@ -38,7 +38,7 @@ def night(
     """Return the answers of one trial, with given scores of items."""
     weights = columns.pop("weights_digest", f"w {seed} {step}")
     finished = columns.pop("finished_at", START + dt.timedelta(days=day))
-    name = f"{columns} {step} {day} {seed} {first_item}"
+    name = f"{columns} {step} {finished} {seed} {first_item}"
     return [
         {
             **DEFAULTS,
@@ -75,7 +75,8 @@ def history(means, *, n_items=100, weights=None, runs=None, by="step", **fields)
     means = np.asarray(means, dtype=float)
     n = len(means)
     steps = [100 * k for k in range(n)]
-    spread = np.linspace(-0.1, 0.1, n_items)
+    spread = np.random.default_rng(n).uniform(-0.1, 0.1, (n, n_items))
+    spread -= spread.sum(1, keepdims=True) / max(n_items, 1)
     points = tuple(
         Point(
             place=k,

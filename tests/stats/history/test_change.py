@@ -303,7 +303,7 @@ def test_a_clearer_step_has_the_smaller_p_value():
 
 def test_prices_are_as_simulated_at_the_lengths_that_were():
     for (known, trend), table in PRICES.items():
-        factor = penalty_factor([5, 200], RATES[2], trend=trend, known=known)
+        factor = penalty_factor([5, 500], RATES[2], trend=trend, known=known)
         assert factor.tolist() == pytest.approx([table[0][2], table[-1][2]])
 
 
