@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from harness.ingest.columns import Metrics
 from harness.ingest.lm_eval_lines import Sample, Scores
+from harness.ingest.own import own_rows
 from harness.ingest.parts import BrokenFile
 from harness.ingest.rows import batches, number
 from harness.records import digest, unicode_of
@@ -127,7 +128,8 @@ class Rows:
             if not 0 <= sample.doc_id < MOST_ITEMS:
                 raise BrokenFile(f"its doc_id {sample.doc_id} is no place", line=line)
             seen[sample.doc_id] = mark
-            yield from self._rows(sample, first, later.get(sample.doc_id, ()), line)
+            rows = self._rows(sample, first, later.get(sample.doc_id, ()), line)
+            yield from own_rows(sample.doc, sample.filtered, rows)
         if not seen:
             raise BrokenFile("it holds no sample")
 

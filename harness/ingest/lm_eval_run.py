@@ -15,6 +15,7 @@ from typing import Any
 from harness.ingest.lm_eval_lines import Sample
 from harness.ingest.lm_eval_rows import Asked
 from harness.ingest.names import checkpoint_of
+from harness.ingest.own import own_trial
 from harness.ingest.parts import BrokenFile
 from harness.records import Template, digest, unicode_of
 
@@ -259,6 +260,7 @@ class Run:
             **self._times,
         }
         known = {name: value for name, value in trial.items() if value is not None}
+        known |= own_trial(self.content, task)
         unknown = tuple(name for name in TOLD if name not in known)
         return known, unknown
 
@@ -347,7 +349,9 @@ class Run:
 
     @property
     def _batch_size(self) -> int | None:
-        found = {_whole(size, 2**31) for size in self.config.get("batch_sizes") or ()}
+        found = {
+            _whole(size, 2**31) for size in _listed(self.config.get("batch_sizes"))
+        }
         said = _whole(self.config.get("batch_size"), 2**31)
         return said if said is not None or len(found) != 1 else found.pop()
 
@@ -392,7 +396,7 @@ class Run:
         """Return a task's filters in the order of its metrics."""
         named = [
             str(one["name"])
-            for one in self.task_config(task).get("filter_list") or ()
+            for one in _listed(self.task_config(task).get("filter_list"))
             if isinstance(one, dict) and "name" in one
         ]
         if named:
@@ -473,6 +477,10 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
 def _text(value: Any) -> str | None:
     """Return what is said, or None where nothing is."""
     return None if value in (None, "") else unicode_of(str(value))
@@ -533,12 +541,12 @@ def _is_exact_match(config: Mapping[str, Any]) -> bool:
     """Whether nothing stands between an answer's text and its score."""
     steps = [
         step.get("function") if isinstance(step, dict) else None
-        for one in config.get("filter_list") or ()
-        for step in (one.get("filter") or () if isinstance(one, dict) else (None,))
+        for one in _listed(config.get("filter_list"))
+        for step in _listed(_mapping(one).get("filter"))
     ]
     metrics = [
         {*one} - {"aggregation", "higher_is_better"}
-        for one in config.get("metric_list") or ()
+        for one in _listed(config.get("metric_list"))
         if isinstance(one, dict) and one.get("metric") == "exact_match"
     ]
     return (

@@ -1,0 +1,1 @@
+"""Results of a store, as other tools read them."""
