@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Flags = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+Numbers = npt.NDArray[np.uint64]
 Words = tuple[str | None, ...]
 
 BLOCKING = (
@@ -173,8 +175,32 @@ def facts(responses: pd.DataFrame, trials: pd.DataFrame | None = None) -> Facts:
     DesignError
         ``no-responses``.
     """
+    return facts_of_parts(responses, [np.arange(len(responses))], trials)[0]
+
+
+def facts_of_parts(
+    responses: pd.DataFrame,
+    parts: Sequence[Rows],
+    trials: pd.DataFrame | None = None,
+) -> tuple[Facts, ...]:
+    """Return the `facts` of several sides or tasks, each some of the rows.
+
+    What stands in columns is numbered once for all.
+
+    Parameters
+    ----------
+    parts : sequence of ndarray of int
+        Which rows each is of.
+
+    Raises
+    ------
+    SchemaError
+        ``missing-columns``.
+    DesignError
+        ``no-responses``.
+    """
     check_responses(responses)
-    if len(responses) == 0:
+    if not all(map(len, parts)):
         raise DesignError(
             "there are no responses on one side; choose models that answered the task",
             code="no-responses",
@@ -182,16 +208,31 @@ def facts(responses: pd.DataFrame, trials: pd.DataFrame | None = None) -> Facts:
     item, _ = _hashes(responses["item_id"])
     seed = responses["fewshot_seed"].to_numpy(dtype=np.uint64, na_value=0)
     drawn = item ^ (seed * np.uint64(0x9E3779B97F4A7C15))
-    prompts = _hashes(responses["prompt_digest"])
-    own = {} if trials is None else _of_trials(responses, trials)
-    return Facts(
-        n_items_total=int(responses["n_items_total"].max()),
-        values={name: _values(responses, name) for name in COLUMNS},
-        prompts=_by_key(item, *prompts),
-        drawn_prompts=_by_key(drawn, *prompts),
-        target_indexes=_by_key(item, *_hashes(responses["target_index"])),
-        targets=_by_key(item, *_hashes(responses["target"])),
-        **own,
+    n_items_total = responses["n_items_total"].to_numpy(dtype=np.int64)
+    columns = {name: _numbered(responses, name) for name in COLUMNS}
+    prompts, target_indexes, targets = (
+        _hashes(responses[name]) for name in ("prompt_digest", "target_index", "target")
+    )
+    of_trials = None if trials is None else _OfTrials(responses, trials)
+
+    def by_key(keys: Numbers, hashes: tuple[Numbers, Flags], rows: Rows) -> _Hashes:
+        values, known = hashes
+        return _by_key(keys[rows], values[rows], known[rows])
+
+    return tuple(
+        Facts(
+            n_items_total=int(n_items_total[rows].max()),
+            values={
+                name: _distinct(words, codes[rows])
+                for name, (codes, words) in columns.items()
+            },
+            prompts=by_key(item, prompts, rows),
+            drawn_prompts=by_key(drawn, prompts, rows),
+            target_indexes=by_key(item, target_indexes, rows),
+            targets=by_key(item, targets, rows),
+            **({} if of_trials is None else of_trials.said(rows)),
+        )
+        for rows in parts
     )
 
 
@@ -447,10 +488,16 @@ def _words(values: Words, what: str = "") -> str:
     return " and ".join(words)
 
 
-def _values(responses: pd.DataFrame, name: str) -> Words:
-    """Return the distinct values of a column in words, what is not known first."""
-    found = (_plain(name, value) for value in responses[COLUMNS[name]].unique())
-    return tuple(sorted(set(found), key=lambda word: (word is not None, word)))
+def _numbered(responses: pd.DataFrame, name: str) -> tuple[Rows, Words]:
+    """Return a column as numbers, and the word of each."""
+    codes, values = responses[COLUMNS[name]].factorize(use_na_sentinel=False)
+    return np.asarray(codes, dtype=np.intp), tuple(_plain(name, v) for v in values)
+
+
+def _distinct(words: Words, codes: Rows) -> Words:
+    """Return the distinct words of some rows, what is not known first."""
+    found = {words[code] for code in np.flatnonzero(np.bincount(codes))}
+    return tuple(sorted(found, key=lambda word: (word is not None, word)))
 
 
 def _plain(name: str, value: Any) -> str | None:
@@ -472,18 +519,32 @@ def _canonical(words: str) -> str:
         return words
 
 
-def _of_trials(responses: pd.DataFrame, trials: pd.DataFrame) -> dict[str, Any]:
-    mine = trials[trials["attempt_id"].isin(responses["attempt_id"].unique())]
-    versions: dict[str, set[str]] = {}
-    for some in mine["versions"].dropna():
-        for package, version in dict(some).items():
-            versions.setdefault(package, set()).add(version)
-    return {
-        "task_versions": tuple(
-            sorted(map(str, mine["task_version"].dropna().unique()))
-        ),
-        "versions": {name: tuple(sorted(some)) for name, some in versions.items()},
-    }
+class _OfTrials:
+    """What the trials of responses say of the task and of packages."""
+
+    def __init__(self, responses: pd.DataFrame, trials: pd.DataFrame) -> None:
+        codes, attempts = responses["attempt_id"].factorize()
+        self._attempt = np.asarray(codes, dtype=np.intp)
+        said = trials.drop_duplicates("attempt_id").set_index("attempt_id")
+        said = said.reindex(attempts)[["task_version", "versions"]]
+        self._task_version = [plain(value) for value in said["task_version"]]
+        self._versions = [
+            dict(value) if isinstance(value, list | dict) else {}
+            for value in said["versions"]
+        ]
+
+    def said(self, rows: Rows) -> dict[str, Any]:
+        """Return the fields of `Facts` that trials know of these rows."""
+        attempts = np.flatnonzero(np.bincount(self._attempt[rows]))
+        versions: dict[str, set[str]] = {}
+        for attempt in attempts:
+            for package, version in self._versions[attempt].items():
+                versions.setdefault(package, set()).add(version)
+        named = {self._task_version[attempt] for attempt in attempts} - {None}
+        return {
+            "task_versions": tuple(sorted(map(str, named))),
+            "versions": {name: tuple(sorted(some)) for name, some in versions.items()},
+        }
 
 
 def _hashes(column: pd.Series[Any]) -> tuple[npt.NDArray[np.uint64], Flags]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.frames import CONDITION, SETTINGS
-from harness.stats.comparable import Facts, facts
+from harness.stats.comparable import Facts, facts_of_parts
 from harness.stats.compare.results import Choice
 from harness.stats.estimate import Caution
 from harness.stats.tables import Kind, MetricScores, ScoreTable, plain, score_tables
@@ -25,8 +24,6 @@ Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 Condition = tuple[Any, ...]
 """Values of `harness.frames.CONDITION`, the task first."""
-
-DRAW = ("fewshot_seed", "sample_seed", "repeat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +44,7 @@ class Contestant:
 
     choice: Choice
     table: ScoreTable
+    condition: Condition
     metric: MetricScores
     scores: Floats
     train_seeds: tuple[int | None, ...]
@@ -56,11 +54,6 @@ class Contestant:
     clusters: Mapping[str, str]
     facts: Facts
     cautions: tuple[Caution, ...]
-
-    @property
-    def condition(self) -> Condition:
-        """Under which condition it was asked."""
-        return tuple(getattr(self.table, name) for name in CONDITION)
 
     @property
     def run(self) -> object:
@@ -160,27 +153,29 @@ def contestants(
         formulation=formulation,
     )
     rows = _Rows(responses)
-    found: list[tuple[Contestant, ...]] = []
-    for choice in choices:
-        own = []
+    found: list[tuple[int, ScoreTable, MetricScores, Rows]] = []
+    for place, choice in enumerate(choices):
         for table in tables:
             scores = table.of(kind) if table.model == choice.model else None
-            if scores is None or choice.step not in table.steps:
-                continue
-            mine = rows.of(table, choice)
-            one = _contestant(choice, table, scores, responses.iloc[mine], trials)
-            if one is not None:
-                own.append(one)
-        found.append(tuple(own))
-    return tuple(found)
+            if scores is not None and choice.step in table.steps:
+                found.append((place, table, scores, rows.of(table, choice)))
+    found = [one for one in found if len(one[3])]
+    each = facts_of_parts(responses, [mine for *_, mine in found], trials)
+    out: list[list[Contestant]] = [[] for _ in choices]
+    for (place, table, scores, mine), said in zip(found, each, strict=True):
+        one = _contestant(choices[place], table, scores, rows, mine, said)
+        if one is not None:
+            out[place].append(one)
+    return tuple(map(tuple, out))
 
 
 def _contestant(
     choice: Choice,
     table: ScoreTable,
     metric: MetricScores,
-    rows: pd.DataFrame,
-    trials: pd.DataFrame | None,
+    rows: _Rows,
+    mine: Rows,
+    said: Facts,
 ) -> Contestant | None:
     wanted = choice.train_seeds
     step = table.steps.index(choice.step)
@@ -198,14 +193,15 @@ def _contestant(
     return Contestant(
         choice=choice,
         table=table,
+        condition=tuple(getattr(table, name) for name in CONDITION),
         metric=metric,
         scores=metric.scores[kept, step][:, asked],
         train_seeds=tuple(table.train_seeds[i] for i in kept),
         keys=tuple(keys[i] for i in places),
         places=tuple(table.item_indexes[i] for i in places),
-        n_repeats=_n_repeats(rows),
-        clusters=_clusters(rows, keys, table.item_indexes),
-        facts=facts(rows, trials),
+        n_repeats=rows.n_repeats(mine),
+        clusters=rows.clusters(mine, dict(zip(table.item_indexes, keys, strict=True))),
+        facts=said,
         cautions=table.cautions,
     )
 
@@ -250,26 +246,6 @@ def _keys(item_ids: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def _n_repeats(rows: pd.DataFrame) -> int:
-    """Return how many answers each item has, at least."""
-    n_each = len(rows) / rows[["train_seed", "item_index"]].drop_duplicates().shape[0]
-    return int(n_each)
-
-
-def _clusters(
-    rows: pd.DataFrame, keys: tuple[str, ...], places: tuple[int, ...]
-) -> dict[str, str]:
-    known = rows[rows["cluster"].notna()]
-    if known.empty:
-        return {}
-    key_of = dict(zip(places, keys, strict=True))
-    once = known.drop_duplicates("item_index")
-    return {
-        key_of[place]: cluster
-        for place, cluster in zip(once["item_index"], once["cluster"], strict=True)
-    }
-
-
 class _Rows:
     """Which rows belong to a table, and to a choice within it."""
 
@@ -278,14 +254,35 @@ class _Rows:
         codes = responses.groupby(names, dropna=False, observed=True, sort=False)
         code = codes.ngroup().to_numpy(dtype=np.intp)
         order = np.argsort(code, kind="stable")
-        starts = np.searchsorted(code[order], np.arange(code.max(initial=-1) + 2))
-        self._places = {}
-        for start, stop in pairwise(starts):
-            part = order[start:stop]
-            row = responses.iloc[part[0]]
-            self._places[tuple(plain(row[name]) for name in names)] = part
+        parts = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
+        keys = responses[names].iloc[[part[0] for part in parts]]
         self._names = names
+        self._places = {
+            tuple(map(plain, key)): part
+            for key, part in zip(keys.itertuples(index=False), parts, strict=True)
+        }
         self._step, self._seed = responses["step"], responses["train_seed"]
+        self._index = responses["item_index"].to_numpy(dtype=np.int64)
+        self._run, _ = responses["train_seed"].factorize()
+        cluster = responses["cluster"]
+        self._cluster = (
+            cluster.to_numpy(dtype=object) if cluster.notna().any() else None
+        )
+
+    def n_repeats(self, rows: Rows) -> int:
+        """Return how many answers each item has, on average and rounded down."""
+        cells = np.unique(self._run[rows] * 2**32 + self._index[rows])
+        return len(rows) // len(cells)
+
+    def clusters(self, rows: Rows, key_of: Mapping[int, str]) -> dict[str, str]:
+        """Return the clusters of items by their keys, as far as they are known."""
+        if self._cluster is None:
+            return {}
+        index, first = np.unique(self._index[rows], return_index=True)
+        own = zip(index.tolist(), self._cluster[rows[first]].tolist(), strict=True)
+        return {
+            key_of[place]: cluster for place, cluster in own if isinstance(cluster, str)
+        }
 
     def of(self, table: ScoreTable, choice: Choice) -> Rows:
         """Return the rows of `choice` in `table`, copies of seeds among them."""

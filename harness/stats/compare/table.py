@@ -103,7 +103,9 @@ def compare(
     check_level(confidence_level)
     choices = _baseline_first(settled(responses, choices), baseline)
     _check_options(responses, delta, min_items, fixed)
-    chosen, found = collapse(responses[_is_chosen(responses, choices)])
+    is_chosen = _is_chosen(responses, choices)
+    chosen = responses if is_chosen.all() else responses[is_chosen]
+    chosen, found = collapse(chosen)
     asked = contestants(
         chosen,
         choices,
