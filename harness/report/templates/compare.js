@@ -56,14 +56,16 @@ PARTS.push(({ figures, byId, say, state, chosen, select, fitting, layRows, isNar
   }
 
   // The task that the page is narrowed to, or the one of the menu.
+  function shownOf(id) {
+    const at = state.task ? figures[id].tasks.indexOf(state.task) : -1;
+    return at >= 0 ? at : chosen[id] ?? 0;
+  }
+
   function pairs(spec, id) {
-    const at = state.task ? spec.tasks.indexOf(state.task) : -1;
-    if (at >= 0) {
-      chosen[id] = at;
-      menuOf(id).value = at;
-    }
+    const at = shownOf(id);
+    menuOf(id).value = at;
     const { data, layout } = spec;
-    Object.assign(data[0], spec.menu.choices[chosen[id] ?? 0].traces[0]);
+    Object.assign(data[0], spec.menu.choices[at].traces[0]);
     const n = data[0].y.length;
     data[0].customdata = data[0].y.map((_, r) => data[0].x.map(() => r));
     layout.xaxis.categoryarray = data[0].x;
@@ -76,7 +78,7 @@ PARTS.push(({ figures, byId, say, state, chosen, select, fitting, layRows, isNar
   // A row of a map is a candidate; the same again is none.
   function pickPair(id, row) {
     if (row === undefined) return undefined;
-    const name = figures[id].names[chosen[id] ?? 0][row];
+    const name = figures[id].names[shownOf(id)][row];
     if (![...(byId("filter-model")?.options ?? [])].some((o) => o.value === name)) return undefined;
     return select({ model: state.model === name ? "" : name });
   }

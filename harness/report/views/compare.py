@@ -60,6 +60,9 @@ MARKS = {
 MAX_FLIPPED = 40
 """Places of items, on either side, that the page keeps of a task and candidate."""
 
+MAX_PAIRS = 500
+"""Rows of the table of pairs; of more, it has those of the average alone."""
+
 ENOUGH_DISCORDANT = 10
 """Flipped items below which a reader is told that the test is an exact one."""
 
@@ -729,8 +732,10 @@ def _pairs_sentence(known: Sequence[tuple[str, str, PairTable]], level: float) -
 
 
 def _pairs_table(known: Sequence[tuple[str, str, PairTable]]) -> Table:
+    n_pairs = sum(len(t.pairs.names) * (len(t.pairs.names) - 1) // 2 for *_, t in known)
+    shown = known if n_pairs <= MAX_PAIRS else known[:1]
     lines = []
-    for label, task, table in known:
+    for label, task, table in shown:
         names = table.pairs.names
         for i in range(len(names)):
             for j in range(i + 1, len(names)):
@@ -757,7 +762,10 @@ def _pairs_table(known: Sequence[tuple[str, str, PairTable]]) -> Table:
                     )
                 )
     return Table(
-        caption="All pairs, first less second",
+        caption="All pairs, first less second"
+        if len(shown) == len(known)
+        else "All pairs of the average, first less second; hover boxes, and "
+        "evalvar compare --json, have those of single tasks",
         headings=(
             ("Task", False),
             ("First", False),
