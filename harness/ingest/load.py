@@ -312,7 +312,7 @@ class _Source:
                 for part in found.parts:
                     yield from self._of_part(claimed, found, part, fields)
                 for score in found.aggregates:
-                    made = self._completed(claimed, score, fields)
+                    made = _named(self._completed(claimed, score, fields), claimed.path)
                     content = {n: v for n, v in made.items() if n != "location"}
                     yield {**made, "aggregate_id": digest(content)}
         except HarnessError as error:
@@ -336,8 +336,9 @@ class _Source:
             return
         try:
             trial = self._completed(claimed, part.trial, fields)
-            trial["location"] = str(file)
-            yield _Taken(part, found.format, trial, str(file), self.held)
+            unknown = tuple(n for n in part.unknown if trial.get(n) is None)
+            trial = {**_named(trial, file), "location": str(file)}
+            yield _Taken(part, found.format, trial, unknown, str(file), self.held)
         except HarnessError as error:
             self._add(_problem(str(file), error))
 
@@ -357,8 +358,6 @@ class _Source:
                     is_left_out=False,
                 )
             )
-        if made.get("model") is None:  # so that two of no name stay two
-            made["model"] = claimed.path.absolute().parent.name or "unknown"
         return {**made, "location": str(claimed.path)}
 
     def _add(self, problem: Problem) -> None:
@@ -407,10 +406,12 @@ class _Taken:
         part: Part,
         format: str,
         trial: Mapping[str, Any],
+        unknown: tuple[str, ...],
         file: str,
         held: float,
     ) -> None:
         self.part, self.format, self.file = part, format, file
+        self.unknown = unknown
         content = Content()
         self.batches: list[pa.RecordBatch] | None = []
         size = 0
@@ -422,7 +423,6 @@ class _Taken:
                 self.batches.append(batch)
         if not content.n_rows:
             raise InputError("it has no answers in it", code="results-broken")
-        self.unknown = tuple(n for n in part.unknown if trial.get(n) is None)
         self.trial = {
             "backend": format,
             "suite": IMPORTED,
@@ -487,6 +487,14 @@ class _Writer:
             trials = pa.Table.from_pylist(self._trials, schema=TRIALS)
             self.store.append(trials, self._rows)
         self._rows, self._trials, self._size = [], [], 0
+
+
+def _named(said: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Return what is said, with a name for a model that has none: its folder's."""
+    return {
+        **said,
+        "model": said.get("model") or file.absolute().parent.name or "unknown",
+    }
 
 
 def _identified(

@@ -50,6 +50,7 @@ def checkpoint_of(name: str, revision: str | None = None) -> dict[str, Any]:
         else:
             break
         is_folder, parts = True, tuple(before)
+    parts = parts if parts != ("/",) else ()
     model = (parts[-1] if is_folder else "/".join(parts)) if parts else name
     for field, pattern in (("step", STEP_SUFFIX), ("train_seed", SEED_SUFFIX)):
         if match := pattern.fullmatch(model):

@@ -1,0 +1,245 @@
+"""Foreign results into a store: once, whole, and as their paths complete them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ingest.lm_eval_files import choice_sample, results, write_run
+
+from harness.errors import InputError
+from harness.frames import JOINED, TRIALS
+from harness.ingest import load
+from harness.ingest.load import import_results, is_results, load_results
+from harness.store import Store
+
+SILENT = {"model": "hf", "model_args": {"pretrained": "./final"}, "batch_size": "8"}
+"""Of a run whose model's name says nothing."""
+
+
+def silent_run(folder: Path, shift: float = 0.0) -> Path:
+    samples = [choice_sample(i, shift=shift) for i in range(6)]
+    return write_run(folder, {"toy_mc": samples}, config=SILENT, model_name="./final")
+
+
+def test_importing_twice_adds_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path / "in", tasks={"toy_mc": {}, "other": {}})
+    store = Store.create(tmp_path / "store")
+
+    first = import_results(store, [tmp_path / "in"])
+    content = Store(tmp_path / "store").info().content_digest
+    again = import_results(store, [tmp_path / "in"])
+    assert (first.n_new, first.n_new_responses, first.n_new_aggregates) == (1, 6, 1)
+    assert (again.n_new, again.n_new_responses, again.n_new_aggregates) == (0, 0, 0)
+    assert (len(again.trials), again.n_aggregates) == (1, 1)
+    assert Store(tmp_path / "store").info().content_digest == content
+    assert Store(tmp_path / "store").attempts().num_rows == 1
+    assert Store(tmp_path / "store").aggregates().num_rows == 1
+
+
+def test_other_answers_are_another_trial(tmp_path: Path) -> None:
+    write_run(tmp_path / "in")
+    store = Store.create(tmp_path / "store")
+    import_results(store, [tmp_path / "in"])
+
+    samples = [choice_sample(i, shift=1.0) for i in range(6)]
+    write_run(tmp_path / "in", {"toy_mc": samples}, time="2026-11-26T00-00-00.0")
+    assert import_results(store, [tmp_path / "in"]).n_new == 1
+    assert Store(tmp_path / "store").info().n_trials_done == 2
+
+
+def test_a_store_and_memory_have_the_same(tmp_path: Path) -> None:
+    write_run(tmp_path / "in")
+    store = Store.create(tmp_path / "store")
+    import_results(store, [tmp_path / "in"])
+    loaded = load_results([tmp_path / "in"])
+
+    stored = store.responses()
+    assert list(loaded.responses.columns) == list(stored.columns) == JOINED.names
+    assert list(loaded.trials.columns) == TRIALS.names
+    for column in set(JOINED.names) - {"attempt_id"}:
+        pd.testing.assert_series_equal(loaded.responses[column], stored[column])
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path / "in")
+    store = Store.create(tmp_path / "store")
+
+    assert import_results(store, [tmp_path / "in"], dry_run=True).n_new == 1
+    assert import_results(None, [tmp_path / "in"], dry_run=True).n_new == 1
+    assert Store(tmp_path / "store").attempts().num_rows == 0
+
+
+def test_what_is_large_is_read_twice_and_written_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "in")
+    whole = Store.create(tmp_path / "whole")
+    import_results(whole, [tmp_path / "in"])
+    monkeypatch.setattr(load, "HELD_BYTES", 10)
+    pieces = Store.create(tmp_path / "pieces")
+
+    assert import_results(pieces, [tmp_path / "in"]).n_new_responses == 6
+    assert pieces.info().content_digest == whole.info().content_digest
+    assert pieces.verify() == []
+
+
+def test_progress_is_told_in_bytes(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "in")
+    told: list[tuple[float, float, str]] = []
+
+    import_results(None, [tmp_path / "in"], listen=lambda *what: told.append(what))
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+    assert told[-1] == (size, size, "")
+    assert told[0][2].startswith("results_")
+
+
+KILLED = """
+import sys
+from harness.ingest import load
+from harness.store import Store
+
+load.HELD_BYTES = 10  # a commit for each
+store, folder = sys.argv[1:]
+load.import_results(Store(store), [folder], listen=lambda *w: print(w, flush=True))
+"""
+
+
+def test_an_import_that_is_killed_leaves_whole_trials(tmp_path: Path) -> None:
+    for n in range(6):
+        samples = [choice_sample(i, shift=n / 7) for i in range(300)]
+        write_run(tmp_path / "in" / str(n), {"toy_mc": samples})
+    store = Store.create(tmp_path / "store")
+    command = [sys.executable, "-c", KILLED, str(store.path), str(tmp_path / "in")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(6):
+            process.stdout.readline()
+        time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+
+    done = Store(tmp_path / "store").info()
+    assert done.n_trials_done < 6
+    assert done.n_responses == 300 * done.n_trials_done
+    assert Store(tmp_path / "store").verify() == []
+    again = import_results(store, [tmp_path / "in"])
+    assert again.n_new == 6 - done.n_trials_done
+    assert Store(tmp_path / "store").info().n_responses == 1800
+
+
+# ---- identity ------------------------------------------------------------------------
+
+
+def test_a_pattern_completes_what_a_file_does_not_say(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        silent_run(tmp_path / f"tiny/seed{seed}/step40", shift=seed)
+
+    silent = load_results([tmp_path])
+    assert set(silent.trials["model"]) == {"final"}
+    assert silent.unknown["train_seed"] == silent.unknown["step"] == 2
+    told = load_results([tmp_path], pattern="seed{train_seed}/step{step}")
+    assert told.trials["train_seed"].tolist() == [0, 1]
+    assert told.trials["step"].tolist() == [40, 40]
+    assert not {"train_seed", "step"} & set(told.unknown)
+    assert not told.problems
+
+
+def test_a_path_that_contradicts_its_file_is_told(tmp_path: Path) -> None:
+    write_run(tmp_path / "step2000")
+
+    loaded = load_results([tmp_path], pattern="step{step}")
+    assert loaded.trials["step"].tolist() == [1000]
+    (problem,) = {p.reason for p in loaded.problems}
+    assert problem == "its step is 1000, by its path 2000; the file is believed"
+    assert not any(p.is_left_out for p in loaded.problems)
+
+
+def test_a_pattern_that_matches_nothing_is_refused(tmp_path: Path) -> None:
+    write_run(tmp_path)
+
+    with pytest.raises(InputError, match="matches none of 2 files") as caught:
+        load_results([tmp_path], pattern="nobody{step}")
+    assert caught.value.code == "pattern-field"
+
+
+def test_files_that_a_pattern_does_not_match_are_counted(tmp_path: Path) -> None:
+    silent_run(tmp_path / "a/step40")
+    silent_run(tmp_path / "b", shift=1)
+
+    loaded = load_results([tmp_path], pattern="step{step}")
+    (problem,) = loaded.problems
+    assert "does not match 2 of 4 files" in problem.reason
+    assert len(loaded.trials) == 2
+
+
+def test_a_run_without_a_model_s_name_has_that_of_its_folder(tmp_path: Path) -> None:
+    """lm-eval draws a name at random then, and makes a folder of it."""
+    write_run(
+        tmp_path,
+        config={"model": "dummy", "model_args": ""},
+        model_name="qdpv68r5",
+        model_name_sanitized="qdpv68r5",
+    )
+
+    loaded = load_results([tmp_path])
+    assert loaded.trials["model"].tolist() == ["qdpv68r5"]
+    assert loaded.unknown["model"] == 1
+
+
+# ---- what is there -------------------------------------------------------------------
+
+
+def test_places_without_results_are_told(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"\0" * 99)
+
+    for paths, code in (
+        ([tmp_path / "nowhere"], "results-missing"),
+        ([tmp_path], "results-missing"),
+        ([""], "results-missing"),
+        ([tmp_path / "weights.bin"], "unknown-format"),
+    ):
+        with pytest.raises(InputError) as caught:
+            load_results(paths)
+        assert caught.value.code == code
+    with pytest.raises(InputError, match="there is no format 'helm'; it is one of"):
+        load_results([tmp_path], format="helm")
+
+
+def test_where_all_is_broken_the_first_is_told(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text('{"results": {')
+
+    with pytest.raises(
+        InputError, match=r"a\.json:1: it is no JSON.*and 1 more problem"
+    ):
+        load_results([tmp_path])
+
+
+def test_a_folder_of_results_is_told_from_a_store(tmp_path: Path) -> None:
+    write_run(tmp_path / "in")
+    import_results(Store.create(tmp_path / "in/store"), [tmp_path / "in"])
+
+    assert is_results(tmp_path / "in")
+    assert not is_results(tmp_path / "in/store")
+    assert not is_results(tmp_path / "nowhere")
+    assert not is_results("s3://bucket/store")
+    again = import_results(Store(tmp_path / "in/store"), [tmp_path / "in"])
+    assert (again.n_new, again.n_other_files) == (0, 0)
+
+
+def test_the_result_is_plain_json(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    (tmp_path / "bad.json").write_text('{"results": {')
+
+    said = json.loads(json.dumps(import_results(None, [tmp_path]).to_dict()))
+    assert (said["n_new"], said["n_left_out"], said["n_files"]) == (1, 1, 3)
+    assert said["trials"][0]["task"] == "toy_mc"
+    assert said["problems"][0]["line"] == 1
+    assert results()["model_name"] == "acme/toy-1b-seed3"
