@@ -253,7 +253,7 @@ def marks_sheet(marks: Sequence[Mark]) -> Sheet:
         ),
         parts=(("", tuple(_mark_cells(mark) for mark in marks)),) if marks else (),
         frame=lambda: _marks_frame(marks),
-        sentences=() if marks else ("There is none.",),
+        remarks=() if marks else ("none was set",),
     )
 
 
