@@ -1,0 +1,211 @@
+"""Ten nights on the zoo: a checkpoint appears each night, and one of them is spoiled.
+
+Night after night `evalvar run` evaluates what is new with Ray and lm-eval, and
+`evalvar gate` judges it. The model has stopped learning: its checkpoints are the zoo's
+last one with a little noise on all weights, as the last steps of a long training have.
+In one of them the words of one task's answers have changed places, so that this task
+falls and the others do not.
+
+Commands are processes of their own on the nights that matter most; on the others the
+same commands run in this process, and the trials without Ray, which takes a tenth of
+the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import cli
+from harness.store import Store
+
+N_NIGHTS = 10
+SPOILED = 7
+"""The night on which the spoiled checkpoint appears."""
+
+WITH_RAY = {1, SPOILED, SPOILED + 1}
+"""Nights whose commands are processes of their own."""
+
+BEFORE = (600, 610, 620, 630, 640)
+"""Steps that are there when the nights begin; the last of them is the release."""
+
+TASKS = ("zoo_agreement", "zoo_facts_cloze", "zoo_sequences_cloze")
+
+SUITE = f"""
+suite: nightly
+task_paths: [zoo://tasks]
+checkpoints:
+  - pattern: runs/{{model}}/seed{{train_seed}}/step{{step}}
+tasks: [{", ".join(TASKS)}]
+resources: {{batch_size: 64, workers: 1}}
+"""
+
+POLICY = """
+critical: [zoo_facts_cloze, zoo_sequences_cloze]
+supporting: [zoo_agreement]
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """What came of one night."""
+
+    number: int
+    step: int
+    evaluated: list[tuple[int, str]]
+    """Step and task of each trial that was stored since the night before."""
+
+    run_status: int
+    gate_status: int
+    gate: dict[str, Any]
+    printed: str
+    written: set[str]
+    """Names of the reports that the gate wrote."""
+
+    @property
+    def states(self) -> dict[str, str]:
+        """State of each task."""
+        return {cell["task"]: cell["state"] for cell in self.gate["cells"]}
+
+
+def in_a_process(*arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 1, done.stderr
+    return done.returncode, done.stdout
+
+
+def here(*arguments: str) -> tuple[int, str]:
+    out = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        patch.setattr(sys, "argv", ["evalvar", *arguments])
+        patch.setattr("harness.run.pool.cluster", contextlib.nullcontext)
+        patch.setattr("harness.run.pool.run_on_ray", without_ray)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    return int(ended.value.code or 0), out.getvalue()
+
+
+def without_ray(trials, *, backend, placement, workers, max_tries, idle):
+    from harness.run.worker import run_here
+
+    return run_here(trials, backend=backend, placement=placement, max_tries=max_tries)
+
+
+def grow(zoo: Path, runs: Path, step: int, *, spoil: bool = False) -> None:
+    """Let a checkpoint appear, whole and under its own name at once."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from tokenizers import Tokenizer
+
+    source = zoo / "zoo-small/seed0/step640"
+    partial_folder = runs.parent / "partial"
+    shutil.copytree(source, partial_folder)
+    weights = load_file(source / "model.safetensors")
+    draw = torch.Generator().manual_seed(step)
+    for name, values in weights.items():
+        if values.ndim == 2:
+            noise = torch.randn(values.shape, generator=draw)
+            weights[name] = values + 0.02 * values.std() * noise
+    if spoil:
+        (file,) = (zoo / "tasks/data").glob("sequences-test-*.jsonl")
+        items = [json.loads(line) for line in file.read_text().splitlines()]
+        words = sorted({f" {choice}" for item in items for choice in item["choices"]})
+        tokens = Tokenizer.from_file(str(source / "tokenizer.json"))
+        ids = sorted({i for word in words for i in tokens.encode(word).ids})[::3]
+        table = weights["model.embed_tokens.weight"]
+        table[ids] = table[ids].roll(1, 0)
+    save_file(weights, partial_folder / "model.safetensors", {"format": "pt"})
+    folder = runs / f"ours/seed0/step{step}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial_folder.rename(folder)
+
+
+def play(night: int, zoo: Path) -> Night:
+    """Let a checkpoint appear, and give the night's two commands."""
+    command = in_a_process if night in WITH_RAY else here
+    step = BEFORE[-1] + 10 * night
+    grow(zoo, Path("runs"), step, spoil=night == SPOILED)
+    before = trials()
+    run_status, _ = command("run", "nightly.yaml", "--store", "store")
+    reports = [f"{night}.{kind}" for kind in ("json", "md", "xml", "html")]
+    outputs = [word for report in reports for word in ("-o", report)]
+    gate_status, printed = command("gate", "store", *outputs)
+    return Night(
+        number=night,
+        step=step,
+        evaluated=sorted(trials() - before),
+        run_status=run_status,
+        gate_status=gate_status,
+        gate=json.loads(Path(f"{night}.json").read_text()),
+        printed=printed,
+        written={report for report in reports if Path(report).stat().st_size > 500},
+    )
+
+
+def trials() -> set[tuple[int, str]]:
+    """Step and task of each trial in the store."""
+    stored = Store("store").trials().to_pylist()
+    return {(trial["step"], trial["task"]) for trial in stored}
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory):
+    """Evaluate what is there, set the baseline, and play the nights."""
+    from harness.zoo import build_zoo
+
+    zoo = build_zoo().root
+    folder = tmp_path_factory.mktemp("nights")
+    (folder / "nightly.yaml").write_text(SUITE)
+    (folder / "gate.yaml").write_text(POLICY)
+    with contextlib.chdir(folder):
+        for step in BEFORE:
+            grow(zoo, Path("runs"), step)
+        here("run", "nightly.yaml", "--store", "store")
+        release = ["--model", "ours", "--step", str(BEFORE[-1])]
+        status, _ = here("baseline", "set", "store", *release, "--reason", "version 1")
+        assert status == 0
+        return [play(night, zoo) for night in range(1, N_NIGHTS + 1)]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.lm_eval
+def test_ten_nights_of_which_one_is_red(nights):
+    """Each evaluates what is new and no more; the spoiled one is stopped, by name."""
+    for night in nights:
+        assert night.run_status == 0
+        assert night.evaluated == [(night.step, task) for task in TASKS]
+        assert len(night.written) == 4
+        if night.number != SPOILED:
+            assert night.gate_status == 0, night.printed
+            assert night.gate["status"] == "passed"
+            assert "regression" not in night.states.values()
+    red = nights[SPOILED - 1]
+
+    assert red.gate_status == 3
+    assert red.gate["status"] == "failed"
+    assert red.states == {
+        "zoo_agreement": "passed",
+        "zoo_facts_cloze": "passed",
+        "zoo_sequences_cloze": "regression",
+    }
+    (line,) = [line for line in red.printed.splitlines() if "▼" in line]
+    assert line.startswith("zoo_sequences_cloze")
