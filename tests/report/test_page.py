@@ -11,7 +11,7 @@ import pytest
 from report.reading import figures_in, unpacked
 
 from harness.report import page, text
-from harness.report.figures.style import DARK, LIGHT, NAME, escape, theme_map
+from harness.report.figures.style import DARK, LIGHT, NAME, escape, theme_map, tint
 
 VENDOR = files("harness.report") / "vendor"
 
@@ -278,6 +278,8 @@ def test_paths_of_the_machine_stay_out(zoo_html):
 def test_colours_can_be_seen_on_their_ground(ground):
     for colour in (ground["ink"], ground["muted"], *ground["series"]):
         assert _contrast(colour, ground["paper"]) >= 4.5
+    for colour in ground["series"][:2]:
+        assert _contrast(ground["ink"], tint(colour, ground)) >= 4.5
 
 
 def test_every_colour_of_a_figure_has_its_dark_one(zoo_html):

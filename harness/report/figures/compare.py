@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from harness.report import text
-from harness.report.figures.style import LIGHT, Style, axis, escape, layout
+from harness.report.figures.style import LIGHT, Style, axis, escape, layout, tint
 from harness.stats.compare.results import PairTable
 from harness.stats.estimate import Interval
 
@@ -256,12 +256,13 @@ def flips_axis(counts: Sequence[tuple[int, int]]) -> dict[str, Any]:
 
 def pairs_figure(colour_title: str) -> go.Figure:
     """Draw what `pairs_traces` fills: row minus column, as a map."""
-    worse, better = Style(place=1).colour, Style(place=0).colour
+    worse, better = (tint(Style(place=place).colour) for place in (1, 0))
     figure = go.Figure()
     figure.add_heatmap(
         colorscale=[[0, worse], [0.5, LIGHT["paper"]], [1, better]],
         zmid=0,
         texttemplate="%{text}",
+        textfont={"color": LIGHT["ink"]},
         hoverinfo="text",
         hoverongaps=False,
         xgap=1,

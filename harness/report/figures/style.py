@@ -36,6 +36,9 @@ dash and marker repeat what colour says."""
 
 BAND_ALPHA = 0.16
 
+TINT = 0.5
+"""Share of a colour in a ground that text stands on."""
+
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -96,7 +99,17 @@ def theme_map() -> dict[str, str]:
         # Grey is a series and the muted ink; both have the same grey in the dark.
         colours[light] = dark
         colours[translucent(light)] = translucent(dark)
+        colours[tint(light)] = tint(dark, DARK)
     return {str(light): str(dark) for light, dark in colours.items()}
+
+
+def tint(colour: str, ground: Mapping[str, Any] = LIGHT) -> str:
+    """Return a colour mixed with the paper, on which ink can be read."""
+    mixed = (
+        round(TINT * int(colour[i : i + 2], 16) + (1 - TINT) * int(paper, 16))
+        for i, paper in ((k, ground["paper"][k : k + 2]) for k in (1, 3, 5))
+    )
+    return "#" + "".join(f"{part:02x}" for part in mixed)
 
 
 def translucent(colour: str) -> str:
