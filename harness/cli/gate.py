@@ -196,7 +196,9 @@ def _written(result: GateResult, kind: GateFormat, command: str, max_bytes: int)
         from harness.report.sheets.sheet import as_text
 
         return as_text(gate_sheet(result), width=200)
-    document = {"schema": "evalvar.gate/1", **result.to_dict()}
+    from harness.gate.schema import SCHEMA
+
+    document = {"schema": SCHEMA, **result.to_dict()}
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
@@ -254,3 +256,11 @@ def policy_() -> None:
     from harness.gate.policy import policy_schema
 
     print(json.dumps(policy_schema(), indent=2))
+
+
+@schema_app.command("gate", epilog="Example: evalvar schema gate > gate.schema.json")
+def gate_() -> None:
+    """Print the JSON Schema of what gate --json prints."""
+    from harness.gate.schema import gate_schema
+
+    print(json.dumps(gate_schema(), indent=2))

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 TINY = 1e-300
 """Smaller shares are as good as none."""
 
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 
 class Look(NamedTuple):

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Condition = tuple[Any, ...]
 
+NOTHING: frozenset[str] = frozenset()
+
 GATED: tuple[Tier, ...] = ("critical", "supporting")
 """Tiers that can fail."""
 
@@ -111,6 +113,7 @@ def judge(
     who = _candidate(candidate or policy.candidate, baselines, marks, responses)
     night = _Night(
         responses=responses,
+        asked=_asked(responses),
         policy=policy,
         marks=marks,
         trials=trials,
@@ -119,6 +122,15 @@ def judge(
         on=on,
     )
     return night.result()
+
+
+def _asked(responses: pd.DataFrame) -> dict[Reference, frozenset[str]]:
+    rows = responses[["model", "step", "task"]].drop_duplicates()
+    found: dict[Reference, set[str]] = {}
+    for model, step, task in zip(*(rows[name] for name in rows), strict=True):
+        reference = Reference(model=model, step=plain(step))
+        found.setdefault(reference, set()).add(task)
+    return {reference: frozenset(tasks) for reference, tasks in found.items()}
 
 
 def _candidate(
@@ -136,6 +148,9 @@ class _Night:
     """All that one judgement rests on."""
 
     responses: pd.DataFrame
+    asked: Mapping[Reference, frozenset[str]]
+    """The tasks of each checkpoint."""
+
     policy: Policy
     marks: Marks
     trials: pd.DataFrame | None
@@ -197,37 +212,26 @@ class _Night:
 
     # ---- what is there ----------------------------------------------------------
 
-    def _of(self, reference: Reference) -> pd.DataFrame:
-        """Return the responses of a checkpoint, of all training seeds."""
-        rows = self.responses
-        step = rows["step"]
-        is_step = (
-            step.isna() if reference.step is None else (step == reference.step)
-        ).fillna(False)
-        is_model = rows["model"] == reference.model
-        return rows[is_model.to_numpy(dtype=bool) & is_step.to_numpy(dtype=bool)]
-
     def _tasks(self) -> set[str]:
         """Return the tasks of the candidate and of its baselines."""
-        own = {*self._of(self.candidate)["task"].unique()}
-        every = {*self.responses["task"].unique()}
-        references = {task: self.baselines(task) for task in every}
-        for reference in {r for r in references.values() if r is not None}:
-            asked = self._of(reference)["task"].unique()
-            own |= {task for task in asked if references[task] == reference}
-        return own
+        every = {task for tasks in self.asked.values() for task in tasks}
+        own = {t for t in every if t in self._of(self.baselines(t))}
+        return own | self._of(self.candidate)
+
+    def _of(self, reference: Reference | None) -> frozenset[str]:
+        """Return the tasks that a checkpoint was asked."""
+        return frozenset() if reference is None else self.asked.get(reference, NOTHING)
 
     def _groups(
         self, gated: Mapping[str, Tier]
     ) -> Iterable[tuple[Tier, Reference, list[str]]]:
         """Yield tasks of one tier that are compared with the same checkpoint."""
         groups: dict[tuple[Tier, Reference], list[str]] = {}
-        own = {*self._of(self.candidate)["task"].unique()}
         for task, tier in sorted(gated.items()):
             reference = self.baselines(task)
-            if reference is None or reference == self.candidate or task not in own:
+            if reference is None or reference == self.candidate:
                 continue
-            if task in {*self._of(reference)["task"].unique()}:
+            if task in self._of(self.candidate) and task in self._of(reference):
                 groups.setdefault((tier, reference), []).append(task)
         for (tier, reference), tasks in groups.items():
             yield tier, reference, tasks
@@ -270,14 +274,14 @@ class _Night:
 
     def _look(self) -> int:
         """Count the model's checkpoints since the baseline, this one among them."""
-        rows = self.responses
-        own = rows[(rows["model"] == self.candidate.model).to_numpy(dtype=bool)]
         general = self.baselines("")
-        step = self.candidate.step
-        if general and general.model == self.candidate.model and step is not None:
+        model, step = self.candidate.model, self.candidate.step
+        if general and general.model == model and step is not None:
             first = -1 if general.step is None else general.step
-            steps = own["step"].dropna().unique()
-            return max(1, sum(first < int(s) <= step for s in steps))
+            steps = [one.step for one in self.asked if one.model == model]
+            return max(1, sum(first < s <= step for s in steps if s is not None))
+        rows = self.responses
+        own = rows[(rows["model"] == model).to_numpy(dtype=bool)]
         mark = self.marks.baseline_mark()
         since = dt.datetime.min.replace(tzinfo=dt.UTC) if mark is None else mark.set_at
         moments = own.groupby("step", dropna=False, observed=True)["finished_at"].max()
@@ -285,7 +289,7 @@ class _Night:
 
     def _missing(self, gated: Mapping[str, Tier]) -> list[MissingTask]:
         """Return the gated tasks that cannot be compared since a side lacks them."""
-        own = {*self._of(self.candidate)["task"].unique()}
+        own = self._of(self.candidate)
         found = []
         for task, tier in sorted(gated.items()):
             reference = self.baselines(task)
@@ -301,7 +305,7 @@ class _Night:
                 why = "there is no baseline for it"
             elif reference == self.candidate:
                 continue
-            elif task not in {*self._of(reference)["task"].unique()}:
+            elif task not in self._of(reference):
                 why = f"{reference} was not asked it"
             else:
                 continue
@@ -496,12 +500,7 @@ class _Night:
                 state, reasons = "known", [f"acknowledged {until}: {mark.reason}"]
             else:
                 state = "regression"
-                reasons = [
-                    "worse than the baseline, and below what checkpoints before it "
-                    "predict"
-                    if look is not None
-                    else "worse than the baseline by more than checkpoints differ"
-                ]
+                reasons = [_why_red(look is not None, noise)]
                 if over := self._over(difference.task):
                     reasons.append(
                         f"it was acknowledged until {over.until}, which is over"
@@ -560,6 +559,14 @@ class _Night:
             and not mark.holds(self.on)
         ]
         return own[-1] if own else None
+
+
+def _why_red(has_history: bool, noise: Noise) -> str:
+    if has_history:
+        return "worse than the baseline, and below what checkpoints before it predict"
+    if noise.sd == 0:
+        return "worse than the baseline"
+    return "worse than the baseline by more than checkpoints differ"
 
 
 def _why_passed(

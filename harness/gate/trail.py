@@ -121,6 +121,8 @@ def _usual(responses: pd.DataFrame) -> pd.DataFrame:
     Other examples move every score of a task alike: where a red cell was measured again
     with fresh ones, only the old ones are like those of the checkpoints before.
     """
+    if len(responses["fewshot_seed"].unique()) == 1:
+        return responses
     groups = responses.groupby(
         ["task", "fewshot_seed"], observed=True, dropna=False, sort=False
     )

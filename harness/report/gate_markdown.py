@@ -61,7 +61,7 @@ def gate_markdown(
         rows=rows,
         changed=[row for row in rows if row.is_changed],
         environment=environment_lines(result),
-        notes=notes.texts,
+        notes=tuple(map(clean, notes.texts)),
         command=command,
     )
     sizes = [
@@ -123,7 +123,8 @@ class _Summary(NamedTuple):
             if left := len(self.environment) - n_environment:
                 told.append(f"- _… {left} more are left out_")
             lines.append("What differs beside the weights:\n\n" + "\n".join(told))
-        fence = "`" * (3 + max(map(len, re.findall("`+", self.command)), default=0))
+        longest = max(map(len, re.findall("`+", self.command)), default=0)
+        fence = "`" * max(3, longest + 1)
         lines.append(f"To see it again:\n\n{fence}sh\n{clean(self.command)}\n{fence}\n")
         return "\n\n".join(lines)
 

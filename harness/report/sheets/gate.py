@@ -58,6 +58,9 @@ LEGEND = (
     "quiet night looks as bad, corrected for the number of tasks in the tier"
 )
 
+COUNTED = {"regression"}
+"""States whose words have a plural."""
+
 ANSWERED = {"no-training-seeds"}
 """Cautions that the interval with noise makes up for."""
 
@@ -100,7 +103,7 @@ def gate_sheet(result: GateResult) -> Sheet:
         parts=in_tiers(rows),
         label="tier",
         frame=result.to_frame,
-        notes=notes.texts,
+        notes=tuple(map(clean, notes.texts)),
         remarks=(LEGEND, *environment_lines(result)),
         sentences=(
             verdict_sentence(result),
@@ -204,7 +207,11 @@ def alarms(result: GateResult) -> tuple[tuple[str, str], ...]:
 
 def counts_sentence(result: GateResult) -> str:
     """Say how many comparisons have which state."""
-    counts = [f"{n} {state}" for state in STATES if (n := result.counts[state])]
+    counts = [
+        count(n, state) if state in COUNTED else f"{n} {state}"
+        for state in STATES
+        if (n := result.counts[state])
+    ]
     if result.missing:
         counts.append(f"{len(result.missing)} missing")
     many = count(len(result.cells) + len(result.missing), "comparison")
