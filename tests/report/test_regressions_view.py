@@ -206,3 +206,24 @@ def test_an_acknowledged_loss_is_so_as_of_the_last_trial():
 
     (row,) = data.courses
     assert [one.state for one in row.regressions] == ["acknowledged"]
+
+
+def test_trends_mark_the_first_bad_step_and_changed_settings(simulated):
+    for k in range(12):
+        simulated.task(
+            "t",
+            seeds=(0,),
+            steps=(100 + k,),
+            n_items=80,
+            learns=k < 10,
+            dtype="float32" if k else "float16",
+        )
+    data = simulated.data()
+    marks = {
+        trace["name"]: trace["x"]
+        for figure in figures_in(render(data)).values()
+        for trace in figure["data"]
+        if trace.get("meta", {}).get("part") == "mark"
+    }
+
+    assert marks == {"▼ first bad point": [110], "◇ a setting changed": [101]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -26,6 +26,15 @@ MAX_CURVES = 6
 """In one figure; with more, each model has its own."""
 
 
+BAD, CHANGED = "▼ first bad point", "◇ a setting changed"
+
+MARKS = {BAD: ("triangle-down", 1), CHANGED: ("diamond-open", 4)}
+"""Symbol and style of what is marked on a curve."""
+
+Marked = Mapping[int, Mapping[str, frozenset[int]]]
+"""By the `id` of a row, the steps of each mark."""
+
+
 def curve_groups(panel: Panel) -> list[list[Row]]:
     """Return the rows of a panel by figure: all together, or each model its own."""
     if len(panel.rows) <= MAX_CURVES:
@@ -34,7 +43,9 @@ def curve_groups(panel: Panel) -> list[list[Row]]:
     return [[r for r in panel.rows if r.variance.model == model] for model in models]
 
 
-def trend_figure(rows: Sequence[Row], kind: str, look: Looks) -> go.Figure:
+def trend_figure(
+    rows: Sequence[Row], kind: str, look: Looks, marked: Marked
+) -> go.Figure:
     """Draw score against step, a curve and a band of seeds for each row.
 
     Bands are the mean plus and minus the SD over seeds, within the bounds of the
@@ -52,6 +63,8 @@ def trend_figure(rows: Sequence[Row], kind: str, look: Looks) -> go.Figure:
             continue
         points = [point for point in row.trend(kind) if point.step is not None]
         _add_curve(figure, points, escape(name), part.metric, look[look_of(row)], row)
+        for mark, steps in marked.get(id(row), {}).items():
+            _add_marks(figure, mark, [p for p in points if p.step in steps], row)
         # The chance level of a row is that of its discrete metric.
         chance = row.variance.chance
         if kind == "discrete" and not math.isnan(chance):
@@ -125,6 +138,26 @@ def _add_curve(
         hoverinfo="text",
         customdata=[[model, row.variance.task] for _ in points],
         **group,
+    )
+
+
+def _add_marks(figure: go.Figure, mark: str, points: Sequence[Any], row: Row) -> None:
+    symbol, place = MARKS[mark]
+    figure.add_scatter(
+        name=mark,
+        x=[point.step for point in points],
+        y=[point.mean for point in points],
+        mode="markers",
+        marker={
+            "color": Style(place=place).colour,
+            "symbol": symbol,
+            "size": 15,
+            "line": {"width": 1.5},
+        },
+        hoverinfo="skip",
+        meta={"model": row.variance.model, "part": "mark"},
+        legendgroup=mark,
+        showlegend=not any(trace.name == mark for trace in figure.data),
     )
 
 

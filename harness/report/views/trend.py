@@ -18,7 +18,13 @@ from harness.report.cells import (
     row_badges,
 )
 from harness.report.figures.style import Looks, styles
-from harness.report.figures.trend import curve_groups, trend_figure
+from harness.report.figures.trend import (
+    BAD,
+    CHANGED,
+    Marked,
+    curve_groups,
+    trend_figure,
+)
 from harness.report.gather import ReportData, Row
 from harness.stats.formulation_table import TaskFormulation
 from harness.stats.tables import Asked
@@ -29,15 +35,40 @@ KINDS = ("discrete", "continuous")
 def panel_views(data: ReportData) -> list[PanelView]:
     """Return the trend figures, panel by panel."""
     look = styles(data.rows)
+    marked = _marked(data)
     views: list[PanelView] = []
     for panel in data.panels:
         for group in curve_groups(panel):
-            views.append(_panel_view(group, look, f"trend-{len(views)}", data))
+            views.append(_panel_view(group, look, f"trend-{len(views)}", data, marked))
     return views
 
 
+def _marked(data: ReportData) -> Marked:
+    """Return at which steps something broke, or a setting changed."""
+    courses = {_condition(one.history): one for one in data.courses}
+    found = {}
+    for row in data.rows:
+        course = courses.get(_condition(row.variance))
+        if course is None:
+            continue
+        steps = {
+            BAD: {one.first_bad.step for one in course.regressions},
+            CHANGED: {p.step for p in course.history.points if p.changes},
+        }
+        found[id(row)] = {
+            mark: frozenset(step for step in some if step is not None)
+            for mark, some in steps.items()
+            if some
+        }
+    return found
+
+
+def _condition(row: Any) -> tuple[Any, ...]:
+    return row.model, *(getattr(row, name) for name in CONDITION)
+
+
 def _panel_view(
-    rows: Sequence[Row], look: Looks, name: str, data: ReportData
+    rows: Sequence[Row], look: Looks, name: str, data: ReportData, marked: Marked
 ) -> PanelView:
     tasks = tuple(dict.fromkeys(row.variance.task for row in rows))
     models = tuple(dict.fromkeys(row.variance.model for row in rows))
@@ -64,7 +95,7 @@ def _panel_view(
                 title=f"{kind.capitalize()} score",
                 about=f"{title}: ",
                 sentence=text.trend_sentence(variances, kind),
-                figure=trend_figure(some, kind, look),
+                figure=trend_figure(some, kind, look, marked),
                 table=_trend_table(some, kind, title),
             )
         )
