@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -205,10 +206,11 @@ class Rows:
             raise BrokenFile(
                 f"its resps are not those of a task of output type {kind}", line=line
             ) from None
-        logprobs = [*row.get("choice_logprobs", ()), row.get("target_logprob", 0.0)]
+        row["metrics"] = metrics
+        logprobs = row.get("choice_logprobs") or (row.get("target_logprob", 0.0),)
         if any(map(math.isnan, logprobs)):
-            return [{**row, "status": "nan-logprob", "metrics": None}]
-        return [{**row, "metrics": metrics}]
+            row |= {"status": "nan-logprob", "metrics": None}
+        return [row]
 
     def _add_choices(self, row: dict[str, Any], sample: Sample) -> None:
         n = len(sample.resps)
@@ -219,7 +221,11 @@ class Rows:
         choices = self._choices(sample, n)
         if choices is not None:
             row["choice_chars"] = [len(choice) for choice in choices]
-            row["choice_bytes"] = [len(choice.encode()) for choice in choices]
+            row["choice_bytes"] = (
+                row["choice_chars"]
+                if "".join(choices).isascii()
+                else [len(choice.encode()) for choice in choices]
+            )
         place = _target_index(sample, logprobs, choices)
         row["target_index"] = place
         if place is None:
@@ -232,7 +238,8 @@ class Rows:
             return None
         if sample.has_many_prompts and len({*texts}) == 1 < n:
             return None  # the choices stand in the prompts
-        texts = [unicode_of(text) for text in texts]
+        if not "".join(texts).isascii():
+            texts = [unicode_of(text) for text in texts]
         delimiter = self.asked.delimiter
         if all(text.startswith(delimiter) for text in texts):
             return [text[len(delimiter) :] for text in texts]
@@ -299,12 +306,16 @@ def text_digest(words: Any) -> str | None:
 
 def _metrics(values: Mapping[str, Any], filter_: str) -> list[tuple[str, float]]:
     """Return the metrics that are one finite number, as our own runs store them."""
-    found = ((name, number(value)) for name, value in values.items())
     return [
-        (unicode_of(f"{name},{filter_}"), score)
-        for name, score in found
-        if score is not None
+        (_metric_name(name, filter_), score)
+        for name, value in values.items()
+        if (score := number(value)) is not None
     ]
+
+
+@lru_cache(maxsize=1024)
+def _metric_name(name: str, filter_: str) -> str:
+    return unicode_of(f"{name},{filter_}")
 
 
 def _target_index(
@@ -315,18 +326,20 @@ def _target_index(
     A sample has it as a number or as the choice's text. A number may also be the text
     of a choice: then what lm-eval made of it decides, the metric ``acc``.
     """
-    said = sample.target
-    words = str(said).strip()
-    found = []
-    if isinstance(said, int) or words.isdecimal():
-        found.append(int(words))
-    found += [i for i, choice in enumerate(choices or ()) if choice.strip() == words]
-    best = max(range(len(logprobs)), key=logprobs.__getitem__) if logprobs else -1
-    acc = sample.metrics.get("acc")
-    for place in found:
-        if 0 <= place < len(logprobs) and acc in (None, float(place == best)):
-            return place
-    return None
+    if not logprobs:
+        return None
+    best, acc = logprobs.index(max(logprobs)), sample.metrics.get("acc")
+
+    def fits(place: int) -> bool:
+        in_range = 0 <= place < len(logprobs)
+        return in_range and acc in (None, float(place == best))
+
+    words = str(sample.target).strip()
+    if words.isdecimal() and fits(int(words)):
+        return int(words)
+    texts = enumerate(choices or ())
+    places = (place for place, choice in texts if choice.strip() == words)
+    return next(filter(fits, places), None)
 
 
 def _n_bytes(metrics: Mapping[str, Any]) -> int | None:

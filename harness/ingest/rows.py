@@ -45,7 +45,7 @@ def batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:
     columns, n_chars = Columns(), 0
     for row in rows:
         columns.add(row, row["metrics"])
-        n_chars += sum(len(row.get(name) or "") for name in ("text", "answer"))
+        n_chars += len(row.get("text") or "") + len(row.get("answer") or "")
         if len(columns) == BATCH_ROWS or n_chars > BATCH_CHARS:
             yield columns.batch()
             n_chars = 0
