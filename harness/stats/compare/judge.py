@@ -403,7 +403,7 @@ def _difference(
             test="none",
             smallest_detectable=math.nan,
             verdict="not comparable",
-            reason=", ".join(m.what for m in blocking) + " differ",
+            reason=_differ([m.what for m in blocking]),
         )
     moments = found.moments
     counted = bool(moments.is_counted[0])
@@ -441,6 +441,11 @@ def _difference(
         verdict=verdict,
         reason=reason,
     )
+
+
+def _differ(what: Sequence[str]) -> str:
+    is_one = len(what) == 1 and not what[0].endswith("s")
+    return f"{', '.join(what)} {'differs' if is_one else 'differ'}"
 
 
 def _too_few(n: int, counted: bool, level: float, rules: Rules) -> str:

@@ -1,0 +1,418 @@
+"""Comparisons of models over tasks: what is compared, judged, refused and told."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from harness.errors import DesignError
+from harness.stats.compare.results import AVERAGE, Choice
+from harness.stats.compare.table import compare
+from harness.stats.compare.verdicts import judged
+from harness.stats.estimate import UNDEFINED, Interval
+from harness.stats.pairs import paired_difference
+from harness.stats.power.difference import detectable_difference
+
+
+def only(comparison):
+    (task,) = comparison.tasks
+    (row,) = task.differences
+    return row
+
+
+def test_a_difference_is_candidate_less_baseline_over_the_items_of_both(
+    answered, compared, right
+):
+    a, b = right(1, 0.5), right(2, 0.7)
+    row = only(compared(answered({("a", "t"): a, ("b", "t"): b})))
+    pair = paired_difference(b[0], a[0])
+
+    assert_allclose(row.difference.value, b.mean() - a.mean())
+    assert_allclose(row.difference.interval, pair.difference.interval)
+    assert row.difference.interval == row.over_items == row.simultaneous
+    assert_allclose((row.p_value, row.p_adjusted), pair.p_value)
+    assert (row.flips.n_gained, row.flips.n_lost) == (pair.n_better, pair.n_worse)
+    assert row.verdict == "better"
+    assert (row.baseline.name, row.candidate.name) == ("a", "b")
+    assert row.test == "exact McNemar test"
+    assert [c.code for c in row.difference.cautions] == ["no-training-seeds"]
+
+
+def test_flips_name_the_places_of_items_the_largest_changes_first(answered, compared):
+    a = np.array([[1, 1, 0, 0, 1, 0], [1, 0, 0, 0, 1, 0]], dtype=float)
+    b = np.array([[0, 0, 1, 0, 1, 1], [0, 0, 1, 0, 1, 0]], dtype=float)
+    row = only(compared(answered({("a", "t"): a, ("b", "t"): b}), min_items=2))
+
+    assert row.flips.lost == (0, 1)
+    assert row.flips.gained == (2, 5)
+    assert (row.flips.n_worse, row.flips.n_better, row.flips.n_equal) == (2, 2, 2)
+    assert row.flips.n_lost is None
+    assert not row.flips.is_counted
+    counted = only(compared(answered({("a", "t"): a[0], ("b", "t"): b[0]})))
+    assert (counted.flips.n_both, counted.flips.n_neither) == (1, 1)
+
+
+def test_seeds_widen_the_interval_and_can_be_fixed(answered, compared, right):
+    rng = np.random.default_rng(3)
+    tables = {
+        (m, "t"): np.vstack([right([k, s], 0.5 + 0.1 * rng.normal()) for s in range(4)])
+        for k, m in enumerate("ab")
+    }
+    responses = answered(tables)
+    row = only(compared(responses))
+    fixed = only(compared(responses, fixed={"train_seed"}))
+
+    assert row.difference.interval.low < row.over_items.low
+    assert row.difference.interval.high > row.over_items.high
+    assert fixed.difference.interval == row.over_items
+    assert row.difference.cautions == fixed.difference.cautions == ()
+    assert row.baseline.n_seeds == 4
+    assert_allclose(row.baseline.seed_sd, tables["a", "t"].mean(1).std(ddof=1))
+
+
+def test_two_seeds_are_told_to_be_few_and_one_to_be_none(answered, compared, right):
+    two = {("a", "t"): right(1, 0.5, n_seeds=2), ("b", "t"): right(2, 0.5, n_seeds=3)}
+    one = {("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.5, n_seeds=3)}
+
+    assert [c.code for c in only(compared(answered(two))).difference.cautions] == [
+        "few-seeds"
+    ]
+    (caution,) = only(compared(answered(one))).difference.cautions
+    assert caution.code == "no-training-seeds"
+    assert "since a has one" in caution.text
+
+
+def test_steps_of_the_same_runs_are_paired_by_seed(simulated, right):
+    early = {(s, 100): right([1, s], 0.3 + 0.1 * s)[0] for s in range(4)}
+    late = {
+        (s, 200): np.maximum(right([2, s], 0.2)[0], early[s, 100]) for s in range(4)
+    }
+    responses = simulated({**early, **late})
+    same = [Choice(name="e", model="m", step=100), Choice(name="l", model="m")]
+    row = only(compare(responses, same))
+    other = responses.assign(
+        model=np.where(responses["step"] == 200, "n", "m"),
+        weights_digest=responses["step"].astype(str),
+    )
+    apart = only(
+        compare(other, [Choice(name="e", model="m"), Choice(name="l", model="n")])
+    )
+
+    assert row.candidate.step == 200
+    assert row.difference.value == apart.difference.value
+    assert row.difference.se < apart.difference.se / 2
+
+
+def test_seeds_may_be_named(answered, compared, right):
+    responses = answered({("m", "t"): right(1, 0.5, n_seeds=4)})
+    halves = [
+        Choice(name="first", model="m", train_seeds=(0, 1)),
+        Choice(name="second", model="m", train_seeds=(2, 3)),
+    ]
+    row = only(compare(responses, halves))
+
+    assert (row.baseline.train_seeds, row.candidate.train_seeds) == ((0, 1), (2, 3))
+
+
+def test_tasks_are_corrected_for_each_candidate(answered, compared, right):
+    scores = {("a", f"t{t}"): right([1, t], 0.5) for t in range(4)}
+    scores |= {("b", f"t{t}"): right([2, t], 0.5 + 0.04 * t) for t in range(4)}
+    comparison = compared(answered(scores))
+    p = np.array([row.p_value for row in comparison.differences])
+
+    order = np.sort(p)
+    holm = np.maximum.accumulate(order * np.arange(4, 0, -1))
+    adjusted = sorted(row.p_adjusted for row in comparison.differences)
+    assert_allclose(adjusted, np.minimum(holm, 1))
+    for row in comparison.differences:
+        low, high = row.simultaneous
+        assert low <= row.difference.interval.low
+        assert (low > 0 or high < 0) == (row.p_adjusted < 0.05)
+        assert (row.verdict in ("better", "worse")) == (row.p_adjusted < 0.05)
+
+
+def test_few_items_are_not_judged_and_do_not_count_in_the_correction(
+    answered, compared, right
+):
+    scores = {("a", "few"): right(1, 0.1, n_items=8), ("a", "t"): right(2, 0.5)}
+    scores |= {("b", "few"): right(3, 0.9, n_items=8), ("b", "t"): right(4, 0.6)}
+    few, many = compared(answered(scores)).differences
+
+    assert (few.verdict, few.reason) == ("too few data", "8 items; 30 needed")
+    assert math.isnan(few.p_adjusted)
+    assert many.p_adjusted == many.p_value
+
+
+def test_items_that_allow_no_small_p_value_are_too_few(answered, compared):
+    scores = {("a", "t"): np.zeros(5), ("b", "t"): np.ones(5)}
+    row = only(compared(answered(scores), min_items=2))
+
+    assert row.verdict == "too few data"
+    assert row.reason == "5 items allow no p-value so small; 6 needed"
+    assert row.p_value == 0.0625
+
+
+def test_verdicts_are_read_from_the_corrected_interval():
+    assert judged(Interval(0.01, 0.2))[0] == "better"
+    assert judged(Interval(-0.2, -0.01))[0] == "worse"
+    assert judged(Interval(-0.02, 0.2))[0] == "unclear"
+    assert judged(Interval(-0.02, 0.2), delta=0.03)[0] == "no worse"
+    assert judged(Interval(-0.03, 0.2), delta=0.03)[0] == "unclear"
+    assert judged(UNDEFINED)[0] == "too few data"
+
+
+def test_delta_may_be_of_some_tasks(answered, compared, right):
+    scores = {(m, t): right(1, 0.5) for m in "ab" for t in ("t1", "t2")}
+    first, second = compared(answered(scores), delta={"t1": 0.05}).differences
+
+    assert (first.verdict, first.delta) == ("no worse", 0.05)
+    assert (second.verdict, second.delta) == ("unclear", None)
+
+
+def test_detectable_difference_is_that_of_power(answered, compared, right):
+    a, b = right(1, 0.5, n_items=2000), right(2, 0.5, n_items=2000)
+    row = only(compared(answered({("a", "t"): a, ("b", "t"): b})))
+    d = (b - a)[0]
+
+    assert_allclose(
+        row.smallest_detectable,
+        detectable_difference(d.var(ddof=1), 0, 2000),
+        rtol=0.01,
+    )
+
+
+def test_clusters_are_those_stored_or_given(answered, compared, right):
+    passage = np.repeat(np.arange(40), 5)
+    a, b = right(1, 0.5, n_items=40)[0][passage], right(2, 0.5, n_items=40)[0][passage]
+    responses = answered({("a", "t"): a, ("b", "t"): b})
+    alone = only(compared(responses))
+    named = passage[responses["item_index"].astype(int)].astype(str)
+    stored = only(compared(responses.assign(cluster=named)))
+    given = dict(zip(responses["item_id"], named, strict=True))
+
+    assert_allclose(stored.difference.se / alone.difference.se, 5**0.5, rtol=0.02)
+    assert stored.difference.n == 40
+    assert only(compared(responses, clusters=given)).difference == stored.difference
+    elsewhere = only(compared(responses, clusters={"x": "1"}))
+    assert elsewhere.difference == alone.difference
+    some = {item: c for item, c in given.items() if item != "ti3"}
+    with pytest.raises(DesignError, match="1 of 200 items of t have no cluster") as e:
+        compared(responses, clusters=some)
+    assert e.value.code == "missing-clusters"
+
+
+def test_unlike_questions_are_named_and_have_no_difference(answered, compared, right):
+    responses = answered({("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.6)})
+    other = responses["model"] == "b"
+    responses.loc[other, "template_digest"] = "chat"
+    responses.loc[other, "prompt_digest"] += "chat"
+    row = only(compared(responses))
+
+    assert row.verdict == "not comparable"
+    assert row.reason == "chat template differs"
+    assert math.isnan(row.difference.value)
+    assert math.isnan(row.p_value)
+    allowed = only(compared(responses, allow=["chat template"]))
+    assert allowed.difference.value > 0
+    assert [(m.what, m.blocks) for m in allowed.mismatches] == [
+        ("chat template", False)
+    ]
+
+
+def test_another_condition_is_told_as_what_differs(answered, compared, right):
+    responses = answered({("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.6)})
+    responses.loc[responses["model"] == "b", "num_fewshot"] = 5
+    responses.loc[responses["model"] == "b", "prompt_digest"] += "5"
+    row = only(compared(responses))
+
+    assert row.verdict == "not comparable"
+    assert "few-shot examples" in row.reason
+
+
+def test_items_are_paired_by_content_and_how_many_is_told(answered, compared, right):
+    a, b = right(1, 0.5, n_items=100)[0], right(2, 0.6, n_items=100)[0]
+    responses = answered({("a", "t"): a, ("b", "t"): b})
+    gone = (responses["model"] == "b") & (responses["item_index"] < 3)
+    row = only(compared(responses[~gone]))
+
+    assert (row.n_items, row.n_unpaired) == (97, 3)
+    assert_allclose(row.difference.value, (b - a)[3:].mean())
+    assert "items-not-shared" in [c.code for c in row.difference.cautions]
+    mixed = responses.assign(item_index=(responses["item_index"] * 7) % 100)
+    mixed = pd.concat([responses[responses["model"] == "a"],
+                       mixed[mixed["model"] == "b"]])  # fmt: skip
+    assert only(compared(mixed)).difference.value == pytest.approx((b - a).mean())
+
+
+def test_fewer_than_95_percent_of_the_items_are_refused_unless_allowed(
+    answered, compared, right
+):
+    responses = answered({(m, "t"): right(1, 0.5, n_items=100) for m in "ab"})
+    of_b = responses["model"] == "b"
+    other = of_b & (responses["item_index"] < 10)
+    responses.loc[other, "item_id"] += "new"
+    row = only(compared(responses))
+
+    assert row.verdict == "not comparable"
+    assert "90 are shared, 90 % of the smaller side's and less than 95 %" in (
+        row.mismatches[0].text
+    )
+    assert only(compared(responses, allow=["items"])).n_items == 90
+
+
+def test_a_question_that_is_there_twice_counts_twice(answered, compared, right):
+    a, b = right(1, 0.5, n_items=40)[0], right(2, 0.6, n_items=40)[0]
+    responses = answered({("a", "t"): a, ("b", "t"): b})
+    twin = responses["item_index"] == 7
+    responses.loc[twin, ["item_id", "prompt_digest"]] = ["ti3", "ti3"]
+    row = only(compared(responses))
+
+    assert row.n_items == 40
+    assert_allclose(row.difference.value, (b - a).mean())
+
+
+def test_average_weighs_tasks_alike_and_is_no_mean_of_errors(answered, compared, right):
+    sizes = {"t1": 50, "t2": 400}
+    scores = {
+        (m, t): right([k, n], 0.5, n_items=n)
+        for k, m in enumerate("ab")
+        for t, n in sizes.items()
+    }
+    comparison = compared(answered(scores))
+    ses = [row.difference.se for row in comparison.differences]
+    (row,) = comparison.average.differences
+
+    assert row.task == AVERAGE
+    values = [row.difference.value for row in comparison.differences]
+    assert_allclose(row.difference.value, np.mean(values))
+    assert_allclose(row.difference.se, math.hypot(*ses) / 2)
+    assert row.p_adjusted == row.p_value
+    assert row.flips.n_lost == sum(r.flips.n_lost for r in comparison.differences)
+    assert_allclose(
+        row.baseline.score.value,
+        np.mean([r.baseline.score.value for r in comparison.differences]),
+    )
+
+
+def test_average_is_without_tasks_that_not_all_answered(answered, compared, right):
+    scores = {(m, t): right(1, 0.5) for m in "ab" for t in ("t1", "t2", "t3")}
+    del scores["b", "t2"]
+    comparison = compared(answered(scores))
+
+    (row,) = comparison.average.differences
+    assert row.n_items == 400
+    assert comparison.uncompared == (
+        ("t2 (as cloze)", "b was not asked it"),
+        (AVERAGE, "is without t2: not all choices can be compared at it"),
+    )
+    del scores["b", "t3"]
+    assert compared(answered(scores)).average is None
+
+
+def test_tasks_that_the_baseline_lacks_are_told(answered, compared, right):
+    scores = {("a", "t1"): right(1, 0.5), ("b", "t1"): right(2, 0.5)}
+    scores["b", "t2"] = right(3, 0.5)
+
+    assert compared(answered(scores)).uncompared == (
+        ("t2 (as cloze)", "a, the baseline, was not asked what b was"),
+    )
+
+
+def test_all_pairs_are_corrected_over_tasks_and_ranked(answered, compared, right):
+    skill = {"a": 0.3, "b": 0.5, "c": 0.52, "d": 0.9}
+    scores = {
+        (m, t): right([k, len(t)], p, n_items=400)
+        for k, (m, p) in enumerate(skill.items())
+        for t in ("t", "tt")
+    }
+    comparison = compared(answered(scores))
+    task = comparison.tasks[0]
+    p = np.array([t.pairs.pairs.p_value for t in comparison.tasks])
+    adjusted = np.array([t.pairs.p_adjusted for t in comparison.tasks])
+
+    first, second = np.triu_indices(4, 1)
+    flat = np.sort(p[:, first, second].ravel())
+    holm = np.minimum(np.maximum.accumulate(flat * np.arange(12, 0, -1)), 1)
+    assert_allclose(np.sort(adjusted[:, first, second].ravel()), holm)
+    assert task.ranks[0].name == "d"
+    ranges = {r.name: (r.low, r.high) for r in task.ranks}
+    assert ranges == {"d": (1, 1), "b": (2, 3), "c": (2, 3), "a": (4, 4)}
+    assert [r.name for r in task.ranks if r.is_top] == ["d"]
+    low, high = task.pairs.low, task.pairs.high
+    assert_allclose(low, -high.T)
+    outside = (low > 0) | (high < 0)
+    assert (outside == (task.pairs.p_adjusted < 0.05)).all()
+    assert_allclose(
+        task.pairs.pairs.difference[3, 0], task.differences[2].difference.value
+    )
+
+
+def test_the_baseline_may_be_any(answered, compared, right):
+    responses = answered({("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.6)})
+    forth, back = only(compared(responses)), only(compared(responses, baseline="b"))
+
+    assert_allclose(forth.difference.value, -back.difference.value)
+    assert_allclose(forth.difference.interval.low, -back.difference.interval.high)
+
+
+def test_replayed_repeats_are_told_and_change_nothing(answered, compared, right):
+    responses = answered({("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.6)})
+    responses = responses.assign(sampled=True, output_type="multiple_choice")
+    twice = pd.concat([responses, responses.assign(repeat=1)], ignore_index=True)
+    once, replayed = compared(responses), compared(twice)
+
+    assert [c.code for c in replayed.cautions] == ["replayed-repeats"]
+    assert only(replayed).difference == only(once).difference
+
+
+def test_results_are_json_and_tidy(answered, compared, right):
+    scores = {
+        (m, t): right([k, 1], 0.5) for k, m in enumerate("abc") for t in ("t", "u")
+    }
+    comparison = compared(answered(scores))
+    document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
+
+    assert document["verdicts"]["unclear"] == 4
+    assert document["baseline"] == "a"
+    assert len(document["tasks"][0]["differences"]) == 2
+    frame = comparison.to_frame()
+    assert frame["task"].tolist() == ["t", "t", "u", "u", "average", "average"]
+    assert comparison.choices[0].label == "a step 100"
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "code"),
+    [
+        ("a", {}, "too-few-respondents"),
+        ("az", {}, "unknown-model"),
+        ("ab", {"baseline": "z"}, "unknown-model"),
+        ("ab", {"fixed": ["item"]}, "bad-option"),
+        ("ab", {"min_items": 1}, "bad-option"),
+        ("ab", {"delta": -1}, "bad-option"),
+        ("ab", {"delta": {"z": 0.1}}, "unknown-task"),
+        ("ab", {"allow": ["much"]}, "bad-option"),
+        ("ab", {"correction": "much"}, "unknown-method"),
+        ("ab", {"confidence_level": 2}, "bad-confidence-level"),
+    ],
+)
+def test_what_cannot_be_asked(answered, compared, right, names, options, code):
+    responses = answered({(m, "t"): right(1, 0.5, n_items=30) for m in "ab"})
+    with pytest.raises(DesignError) as error:
+        compared(responses, *names, **options)
+    assert error.value.code == code
+
+
+def test_steps_and_seeds_that_are_not_there(answered, right):
+    responses = answered({(m, "t"): right(1, 0.5, n_items=30) for m in "ab"})
+    a = Choice(name="a", model="a")
+
+    for other, code in (
+        (Choice(name="b", model="b", step=7), "bad-steps"),
+        (Choice(name="b", model="b", train_seeds=(9,)), "unknown-model"),
+    ):
+        with pytest.raises(DesignError) as error:
+            compare(responses, [a, other])
+        assert error.value.code == code
