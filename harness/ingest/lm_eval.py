@@ -25,12 +25,11 @@ from harness.ingest.lm_eval_lines import (
     sample_of,
 )
 from harness.ingest.lm_eval_rows import Documents, Rows
-from harness.ingest.lm_eval_run import RESULTS_NAME, SAMPLES_NAME, Run
+from harness.ingest.lm_eval_run import SAMPLES_NAME, Run, is_results
 from harness.ingest.parts import BrokenFile, Found, Part, Problem
 
 Samples = Callable[[], Iterator[tuple[int | None, int, Sample]]]
 
-IS_RESULTS = re.compile(rb'\s*\{\s*"results"\s*:\s*\{')
 IS_SAMPLES = re.compile(rb'(?:\xef\xbb\xbf)?\s*\[?\s*\{\s*"doc_id"\s*:')
 
 
@@ -54,8 +53,7 @@ class LmEval:
             return False
         return bool(
             SAMPLES_NAME.fullmatch(path.name)
-            or RESULTS_NAME.fullmatch(path.name)
-            or IS_RESULTS.match(head)
+            or is_results(path, head)
             or IS_SAMPLES.match(head)
         )
 

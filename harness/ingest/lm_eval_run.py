@@ -24,6 +24,7 @@ MAX_RESULTS = 256 * 2**20
 
 TIME = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)"
 SAMPLES_NAME = re.compile(rf"samples_(.+)_{TIME}\.jsonl?", re.DOTALL)
+IS_RESULTS = re.compile(rb'\s*\{\s*"results"\s*:\s*\{')
 RESULTS_NAME = re.compile(rf"results_{TIME}\.json")
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -126,7 +127,7 @@ class Run:
         else:
             named = sorted(samples.parent.glob("*.json"))
         for path in named:
-            if path == samples or path.name.startswith("samples_"):
+            if path == samples or not is_results(path):
                 continue
             try:
                 run = cls.read(path)
@@ -471,6 +472,18 @@ def _content(path: Path, _mtime: int, _size: int) -> Mapping[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
         raise BrokenFile("it has no results of lm-eval in it")
     return content
+
+
+def is_results(path: Path, head: bytes | None = None) -> bool:
+    """Return whether a file is one of results, by its name or how it begins."""
+    if RESULTS_NAME.fullmatch(path.name):
+        return True
+    if head is None:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(4096)
+    return bool(IS_RESULTS.match(head))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

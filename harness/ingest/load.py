@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,9 @@ READERS: tuple[Reader, ...] = (Inspect(), LmEval(), Csv(), Parquet())
 HELD_BYTES = 2**26
 """A part that is larger is read twice instead of being held, and what was read is
 written when it is more."""
+
+TOLD_BYTES = 2**26
+"""Of a larger file it is told how far it is read."""
 
 IMPORTED = "import"
 """What stands for the suite of a trial that no suite of ours asked for."""
@@ -281,7 +285,8 @@ class _Source:
         ]
         self.sniffed = sniff(paths, readers, format=format)
         self.problems = [*self.sniffed.problems]
-        self.listen = listen or (lambda *_: None)
+        self.listen: Listen = listen or (lambda *_: None)
+        self._tell: Callable[[str], None] = lambda _: None
         self.held = held
         self._taken: dict[Path, Path] = {}
 
@@ -289,7 +294,8 @@ class _Source:
         total = sum(claimed.n_bytes for claimed in self.sniffed.claimed)
         done, unmatched = 0, []
         for claimed in self.sniffed.claimed:
-            self.listen(done, total, claimed.path.name)
+            self._tell = partial(self.listen, done, total)
+            self._tell(claimed.path.name)
             fields: Mapping[str, Any] | None = {}
             if self.pattern:
                 fields = self.pattern.fields(str(claimed.path), claimed.below)
@@ -334,11 +340,17 @@ class _Source:
         # Results name the samples beside them, which are files of their own too.
         if self._taken.setdefault(file.resolve(), claimed.path) != claimed.path:
             return
+        size = file.stat().st_size
+
+        def tell(n_rows: int) -> None:
+            if size > TOLD_BYTES:
+                self._tell(f"{file.name}: {n_rows:,} answers")
+
         try:
             trial = self._completed(claimed, part.trial, fields)
             unknown = tuple(n for n in part.unknown if trial.get(n) is None)
             trial = {**_named(trial, file), "location": str(file)}
-            yield _Taken(part, found.format, trial, unknown, str(file), self.held)
+            yield _Taken(part, found.format, trial, unknown, str(file), self.held, tell)
         except HarnessError as error:
             self._add(_problem(str(file), error))
 
@@ -409,14 +421,16 @@ class _Taken:
         unknown: tuple[str, ...],
         file: str,
         held: float,
+        tell: Callable[[int], None],
     ) -> None:
         self.part, self.format, self.file = part, format, file
         self.unknown = unknown
         content = Content()
         self.batches: list[pa.RecordBatch] | None = []
-        size = 0
+        size = n_rows = 0
         for batch in content.through(part.rows()):
-            size += batch.nbytes
+            size, n_rows = size + batch.nbytes, n_rows + batch.num_rows
+            tell(n_rows)
             if size > held:
                 self.batches = None
             elif self.batches is not None:

@@ -550,3 +550,14 @@ def test_a_field_that_is_not_there_is_refused_with_those_that_are(
 
     with pytest.raises(HarnessError, match="no field 'story'; it has choices, gold"):
         load_results([tmp_path], cluster_field="story")
+
+
+def test_results_may_have_a_name_of_their_own(tmp_path: Path) -> None:
+    """As of an output path that ends in .json, since 0.4.9."""
+    folder = write_run(tmp_path)
+    (file,) = folder.glob("results_*.json")
+    file.rename(folder / f"mine_{TIME}.json")
+
+    loaded = load_results([folder])
+    assert loaded.trials["backend"].tolist() == ["lm-eval 0.4.9"]
+    assert not loaded.problems

@@ -243,3 +243,14 @@ def test_the_result_is_plain_json(tmp_path: Path) -> None:
     assert said["trials"][0]["task"] == "toy_mc"
     assert said["problems"][0]["line"] == 1
     assert results()["model_name"] == "acme/toy-1b-seed3"
+
+
+def test_of_a_large_file_it_is_told_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path)
+    monkeypatch.setattr(load, "TOLD_BYTES", 10)
+    told: list[str] = []
+
+    import_results(None, [tmp_path], listen=lambda done, total, what: told.append(what))
+    assert any(what.endswith(".jsonl: 6 answers") for what in told)
