@@ -16,7 +16,9 @@ import pyarrow as pa
 from harness.errors import HarnessError, InputError
 from harness.frames import AGGREGATES, JOINED, RESPONSES, TRIALS
 from harness.ingest.content import Content
+from harness.ingest.every_eval_ever import EveryEvalEver
 from harness.ingest.inspect import Inspect
+from harness.ingest.lighteval import Lighteval
 from harness.ingest.lm_eval import LmEval
 from harness.ingest.names import PathPattern, completed
 from harness.ingest.parts import Found, Part, Problem, Reader
@@ -30,7 +32,14 @@ if TYPE_CHECKING:
 
     from harness.store import Store
 
-READERS: tuple[Reader, ...] = (Inspect(), LmEval(), Csv(), Parquet())
+READERS: tuple[Reader, ...] = (
+    Inspect(),
+    Lighteval(),
+    EveryEvalEver(),
+    LmEval(),
+    Csv(),
+    Parquet(),
+)
 """In the order in which they are asked whether a file is theirs."""
 
 HELD_BYTES = 2**26
@@ -95,6 +104,11 @@ class Imported:
 
     n_other_files: int
     problems: tuple[Problem, ...]
+
+    @property
+    def n_found(self) -> int:
+        """Trials and scores without items, new or not."""
+        return len(self.trials) + self.n_aggregates
 
     @property
     def n_new(self) -> int:
