@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from harness.gate.policy import Policy
     from harness.gate.results import GateResult
 
-POLICY = Path("gate.yaml")
-
 
 class OnInconclusive(StrEnum):
     """What an inconclusive gate does."""
@@ -57,9 +55,13 @@ SUFFIXES = {
 def gate(
     store: StorePath,
     policy: Annotated[
-        Path,
-        typer.Option(parser=named_path, help="The policy, which evalvar init writes."),
-    ] = POLICY,
+        Path | None,
+        typer.Option(
+            parser=named_path,
+            help="A policy, such as evalvar init writes; without one every task is "
+            "critical.",
+        ),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(help="Compare with this tag or MODEL@STEP instead."),
@@ -115,13 +117,14 @@ def gate(
 ) -> None:
     """Judge the latest checkpoint by a policy, and exit by the verdict."""
     from harness.gate.judge import judge
-    from harness.gate.policy import load_policy
+    from harness.gate.policy import Policy, load_policy
     from harness.marks import read_marks
     from harness.report.sheets.gate import gate_sheet
     from harness.report.sheets.sheet import show
 
     files = [_output(word) for word in outputs or ()]
-    rules = load_policy(policy)
+    every = {"critical": ["*"]}
+    rules = Policy.model_validate(every) if policy is None else load_policy(policy)
     opened = open_store(store)
 
     def judged() -> GateResult:
@@ -218,9 +221,10 @@ def _output(word: str) -> tuple[Path, GateFormat]:
 
 
 def _command(
-    store: str, policy: Path, baseline: str | None, candidate: str | None
+    store: str, policy: Path | None, baseline: str | None, candidate: str | None
 ) -> str:
-    words = ["evalvar", "gate", store, "--policy", str(policy)]
+    words = ["evalvar", "gate", store]
+    words += ["--policy", str(policy)] if policy is not None else []
     words += ["--baseline", baseline] if baseline is not None else []
     words += ["--candidate", candidate] if candidate is not None else []
     return shlex.join(words)

@@ -52,9 +52,10 @@ def against_baseline(
     Two checkpoints of equal quality differ by ``sqrt(2)`` times the SD between such
     checkpoints. That SD was seen on the same items and so holds what is particular to
     a checkpoint and an item, as the paired standard error does: the variance of the
-    difference is the larger of ``se**2`` and ``2 * noise_sd**2``, not their sum. Where
-    the first is larger the paired test stands as it is; else ``difference / sd`` has
-    Student's distribution with the noise's degrees of freedom.
+    difference is the larger of ``se**2`` and ``2 * noise_sd**2``, not their sum. The
+    p-value is the larger of two: that of the paired test, and that of
+    ``difference / (sqrt(2) noise_sd)`` in Student's distribution with the noise's
+    degrees of freedom.
 
     Parameters
     ----------
@@ -78,9 +79,8 @@ def against_baseline(
     noise = np.sqrt(2) * noise_sd
     sd = np.maximum(se, noise)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.abs(np.where(sd > 0, difference / sd, 0.0))
-    # As rare as the test says, or as Student's t is with so few degrees of freedom.
-    share = np.where(noise > se, stdtr(df, -t), p_value / 2)
+        t = np.abs(np.where(noise > 0, difference / noise, np.inf))
+    share = np.maximum(p_value / 2, stdtr(df, -t))
     z = -ndtri(np.clip(share, TINY, 0.5))
     return Look(np.sign(difference) * z, sd)
 

@@ -431,7 +431,6 @@ class _Night:
                 noises[i],
                 why_not[i],
                 p_baseline=float(baseline.p_value[i]),
-                sd=float(baseline.sd[i]),
                 p_history=float(history.p_value[i]),
                 p_value=float(p_value[i]),
                 p_adjusted=float(p_adjusted[i]),
@@ -468,7 +467,6 @@ class _Night:
         why_not: str,
         *,
         p_baseline: float,
-        sd: float,
         p_history: float,
         p_value: float,
         p_adjusted: float,
@@ -480,7 +478,7 @@ class _Night:
         if row.trail is not None and row.trail.can_predict:
             look = replace(row.trail.look, p_value=p_history)
         mark = self._acknowledged(difference.task)
-        with_noise = _with_noise(difference, noise, sd, self._alpha)
+        with_noise = _with_noise(difference, noise, self._alpha)
         is_worse = bool(p_baseline <= self._alpha and p_adjusted <= level)
         is_below = look is None or look.p_value <= self._alpha
         loss = -difference.difference.value
@@ -646,16 +644,19 @@ def _looks(rows: Sequence[_Row], noises: Sequence[Noise]) -> tuple[Look, Look, F
     return first, second, np.where(has, together, first.p_value)
 
 
-def _with_noise(row: TaskDifference, noise: Noise, sd: float, alpha: float) -> Interval:
+def _with_noise(row: TaskDifference, noise: Noise, alpha: float) -> Interval:
+    """Return the paired interval, made as wide as noise alone would have it."""
     from scipy.special import stdtrit
 
     if not noise.is_known:
         return UNDEFINED
-    if math.sqrt(2) * noise.sd <= row.difference.se:
-        return row.difference.interval
+    low, high = row.difference.interval
+    if noise.sd == 0:
+        return Interval(low, high)
     df = noise.df if math.isfinite(noise.df) else 1e12
-    half = -float(stdtrit(df, alpha)) * sd
-    return Interval(row.difference.value - half, row.difference.value + half)
+    half = -float(stdtrit(df, alpha)) * math.sqrt(2) * noise.sd
+    value = row.difference.value
+    return Interval(min(low, value - half), max(high, value + half))
 
 
 def _environment(cells: Sequence[Cell]) -> tuple[Hidden, ...]:
