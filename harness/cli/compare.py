@@ -90,6 +90,15 @@ def compare(
         list[str] | None,
         typer.Option(help="Compare in spite of this difference, such as template."),
     ] = None,
+    sequential: Annotated[
+        str | None,
+        typer.Option(
+            help="Allow for looking again: cs, spending, obrien-fleming:N or pocock:N."
+        ),
+    ] = None,
+    look: Annotated[
+        int, typer.Option(min=1, help="Which look this is, where levels are spent.")
+    ] = 1,
     pattern: Annotated[
         str | None,
         typer.Option(help="What paths of results say: such as {model}/step{step}."),
@@ -130,21 +139,23 @@ def compare(
         clusters=None if clusters is None else _read_clusters(clusters),
         fixed=("train_seed",) if fixed else (),
         allow=allow or (),
+        sequential=sequential,
+        look=look,
         trials=found.trials,
     )
     title = f"{comparison.baseline} against {', '.join(comparison.names[1:])}"
+    for path, kind in zip(outputs or (), kinds, strict=True):
+        with open_output(path) as write:
+            write(_written(comparison, kind, title))
     if json_ or format_ is TableFormat.json:
         print_json("evalvar.compare/1", comparison.to_dict())
     elif format_ is TableFormat.table:
         for sheet in compare_sheets(comparison, next_command=found.next_command):
             show(sheet)
+        for path in outputs or ():
+            print(f"report: {path}")
     else:
         print(_written(comparison, str(format_), title), end="")
-    for path, kind in zip(outputs or (), kinds, strict=True):
-        with open_output(path) as write:
-            write(_written(comparison, kind, title))
-        if not (json_ or format_ is not TableFormat.table) and str(path) != "-":
-            print(f"report: {path}")
 
 
 def _written(comparison: Comparison, kind: str, title: str) -> str:

@@ -304,9 +304,9 @@ def always_valid_p(
 def mixture_interval(
     n_better: npt.NDArray[Any],
     n_worse: npt.NDArray[Any],
-    n_items: int,
+    n_items: int | Floats,
     *,
-    confidence_level: float = 0.95,
+    confidence_level: float | Floats = 0.95,
     n_target: int = N_TARGET,
 ) -> tuple[Floats, Floats]:
     """Return the ends of the exact `confidence_sequence` of scores of 0 and 1.
@@ -315,9 +315,11 @@ def mixture_interval(
     ----------
     n_better, n_worse : ndarray
         Of the same shape.
+    n_items, confidence_level : number or ndarray of that shape
+        Of each.
     """
     b, c = (np.asarray(x, dtype=np.float64) for x in (n_better, n_worse))
-    bound = -math.log(1 - confidence_level)
+    bound = -np.log(1 - np.asarray(confidence_level, dtype=np.float64))
     low = _where_mixture_is(b, c, n_items, bound, n_target)
     return low, -_where_mixture_is(c, b, n_items, bound, n_target)
 
@@ -536,7 +538,7 @@ N_BISECTIONS, N_SECANTS, EDGE = 8, 12, 1e-9
 
 
 def _where_mixture_is(
-    b: Floats, c: Floats, n: int, bound: float, n_target: int
+    b: Floats, c: Floats, n: int | Floats, bound: Floats, n_target: int
 ) -> Floats:
     """Return the least mean at which the mixture is below `bound`."""
     equal = n - b - c

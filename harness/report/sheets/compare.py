@@ -75,7 +75,7 @@ def _rows(comparison: Comparison) -> tuple[TaskDifference, ...]:
 
 
 def _columns(comparison: Comparison) -> tuple[tuple[str, bool], ...]:
-    level = f"{100 * comparison.confidence_level:g} %"
+    level = f"{100 * comparison.confidence_level:.4g} %"
     after = CORRECTIONS[comparison.correction]
     return (
         ("task", False),
@@ -136,6 +136,8 @@ def _remarks(comparison: Comparison) -> tuple[str, ...]:
         "average is one test",
         "could see: a true difference that these answers find 4 times in 5",
     ]
+    if comparison.looks:
+        remarks.append(f"looking again is allowed for: {comparison.looks}")
     if comparison.fixed:
         remarks.append("intervals are for these very checkpoints, not for other seeds")
     metrics: dict[str, dict[str, None]] = {}

@@ -21,6 +21,7 @@ from harness.stats.compare.difference import (
     p_values,
     pair_moments,
 )
+from harness.stats.compare.looks import anytime_intervals, anytime_p_values
 from harness.stats.compare.multiplicity import corrected
 from harness.stats.compare.ranks import rank_ranges
 from harness.stats.compare.results import (
@@ -50,6 +51,7 @@ SURE_SEEDS = 3
 """With fewer training seeds on a side, a 95 % interval may hold 90 to 99 %."""
 
 OVER_SEEDS = "over items (Hall 1992) and training seeds (Welch's t), joined by MOVER"
+ANYTIME = "always valid p-value of a confidence sequence"
 SEED_TEST = "level at which the interval over items and training seeds reaches 0"
 
 
@@ -62,6 +64,8 @@ class Rules:
     delta: float | Mapping[str, float] | None
     min_items: int
     over_seeds: bool
+    n_target: int | None = None
+    """Items at which confidence sequences are narrowest; ``None`` where none are."""
 
     def delta_of(self, task: str) -> float | None:
         """Return the largest loss at a task that counts as no worse."""
@@ -101,6 +105,7 @@ class _Judged:
     interval: tuple[Floats, Floats]
     over_items: tuple[Floats, Floats]
     simultaneous: tuple[Floats, Floats]
+    sequential: tuple[Floats, Floats] | None
 
     def part(self, chosen: slice) -> _Judged:
         """Return some of them."""
@@ -117,6 +122,9 @@ class _Judged:
             p_values=self.p_values[chosen],
             p_adjusted=self.p_adjusted[chosen],
             levels=self.levels[chosen],
+            sequential=None
+            if self.sequential is None
+            else (self.sequential[0][chosen], self.sequential[1][chosen]),
             **pairs,
         )
 
@@ -336,7 +344,11 @@ def _judge(
         )
     )
     level = rules.confidence_level
-    p = p_values(moments)
+    n_target = rules.n_target
+    if n_target is None:
+        p = p_values(moments)
+    else:
+        p = anytime_p_values(moments, n_target=n_target)
     is_tested = n_items >= rules.min_items
     adjusted, levels = np.full(len(p), np.nan), np.full(len(p), level)
     for one in np.unique(family):
@@ -351,7 +363,12 @@ def _judge(
         levels=levels,
         interval=intervals(moments, level, widest=widest),
         over_items=intervals(moments.for_these_seeds, level, widest=widest),
-        simultaneous=intervals(moments, levels, widest=widest),
+        simultaneous=intervals(moments, levels, widest=widest)
+        if n_target is None
+        else anytime_intervals(moments, levels, n_target=n_target, widest=widest),
+        sequential=None
+        if n_target is None
+        else anytime_intervals(moments, level, n_target=n_target, widest=widest),
     )
     ends = np.cumsum([0, *sizes])
     return [whole.part(slice(start, stop)) for start, stop in pairwise(ends)]
@@ -434,9 +451,16 @@ def _difference(
         ),
         over_items=_interval(found.over_items),
         simultaneous=simultaneous,
+        sequential=None if found.sequential is None else _interval(found.sequential),
         p_value=float(found.p_values[0]),
         p_adjusted=float(found.p_adjusted[0]),
-        test=SEED_TEST if over_seeds else MCNEMAR if counted else T_TEST,
+        test=ANYTIME
+        if rules.n_target
+        else SEED_TEST
+        if over_seeds
+        else MCNEMAR
+        if counted
+        else T_TEST,
         smallest_detectable=_detectable(simultaneous, se),
         verdict=verdict,
         reason=reason,
@@ -639,7 +663,13 @@ def _pair_table(
     low, high = found.simultaneous
     better = _square(moments.n_better, m, sign=0, other=moments.n_worse)
     kinds = {
-        SEED_TEST if math.isfinite(df) else MCNEMAR if counted else T_TEST: None
+        ANYTIME
+        if found.sequential
+        else SEED_TEST
+        if math.isfinite(df)
+        else MCNEMAR
+        if counted
+        else T_TEST: None
         for df, counted in zip(moments.seed_df, moments.is_counted, strict=True)
     }
     return PairTable(

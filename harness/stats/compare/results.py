@@ -162,7 +162,8 @@ class TaskDifference:
     simultaneous : Interval
         At the level that the correction for several tasks leaves this difference.
     sequential : Interval or None
-        Valid however often one has looked, where that was asked for.
+        Valid however often one has looked, where that was asked for; `simultaneous`
+        and `p_adjusted` then are as well.
     p_value, p_adjusted : float
         Two-sided, of no difference; alone, and corrected for several tasks. Below
         ``1 - confidence_level`` just where the interval leaves 0 out.
@@ -351,6 +352,10 @@ class Comparison:
     average : TaskComparison or None
         The mean over tasks, each weighing the same: task is ``average``, and no item
         has a place. ``None`` of fewer than 2 tasks.
+    confidence_level : float
+        Of this look, where each of several has a level of its own.
+    looks : str
+        How looking again is allowed for; empty where it is not.
     fixed : tuple of str
         ``train_seed`` where intervals are for these very checkpoints.
     uncompared : tuple of (str, str)
@@ -365,6 +370,7 @@ class Comparison:
     correction: Correction
     confidence_level: float
     min_items: int
+    looks: str = ""
     fixed: tuple[str, ...] = ()
     uncompared: tuple[tuple[str, str], ...] = ()
     cautions: tuple[Caution, ...] = ()
@@ -412,6 +418,7 @@ class Comparison:
             "correction": self.correction,
             "confidence_level": self.confidence_level,
             "min_items": self.min_items,
+            "looks": self.looks,
             "fixed": list(self.fixed),
             "verdicts": dict(self.verdicts),
             "tasks": [task.to_dict() for task in self.tasks],

@@ -18,6 +18,7 @@ from harness.stats.compare.results import AVERAGE, Choice, Comparison
 from harness.stats.compare.rounds import rounds
 from harness.stats.intervals import check_level
 from harness.stats.pairs import Correction
+from harness.stats.sequential import SequentialRule, read_rule
 from harness.stats.tables import Kind
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def compare(
     clusters: Mapping[str, Any] | None = None,
     fixed: Collection[str] = (),
     allow: Collection[str] = (),
+    sequential: str | SequentialRule | None = None,
+    look: int = 1,
     trials: pd.DataFrame | None = None,
 ) -> Comparison:
     """Return how candidates differ from a baseline, and every choice from every other.
@@ -80,6 +83,12 @@ def compare(
         With it intervals are for these very checkpoints, whatever seeds they have.
     allow : collection of str
         What shall not block, of `harness.stats.comparable.BLOCKING`.
+    sequential : str or SequentialRule, optional
+        How looking again is allowed for, as `harness.stats.sequential.read_rule` takes
+        it. With a confidence sequence p-values, corrected intervals and verdicts hold
+        at every look; else this look has a confidence level of its own.
+    look : int
+        How often one has looked with this one, where levels are spent.
     trials : DataFrame, optional
         Columns of `harness.frames.TRIALS`: versions of packages stand nowhere else.
 
@@ -116,7 +125,10 @@ def compare(
         trials=trials,
     )
     met, uncompared = rounds(asked, choices, allow=allow, clusters=clusters)
+    rule = read_rule(sequential)
+    confidence_level = 1 - rule.level(look, alpha=1 - confidence_level)
     rules = Rules(
+        n_target=rule.n_target if rule.kind == "cs" else None,
         correction=correction,
         confidence_level=confidence_level,
         delta=delta,
@@ -131,10 +143,21 @@ def compare(
         correction=correction,
         confidence_level=confidence_level,
         min_items=min_items,
+        looks=_looks(rule, look),
         fixed=tuple(sorted(fixed)),
         uncompared=(*uncompared, *why_not),
         cautions=found,
     )
+
+
+def _looks(rule: SequentialRule, look: int) -> str:
+    """Say how looking again is allowed for."""
+    if rule.kind is None:
+        return ""
+    if rule.kind == "cs":
+        return "confidence sequences, which hold at every look"
+    end = f" of {rule.n_looks}" if rule.n_looks else ""
+    return f"level spent at look {look}{end} ({rule.shape})"
 
 
 def _baseline_first(

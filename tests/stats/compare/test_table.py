@@ -15,6 +15,7 @@ from harness.stats.compare.verdicts import judged
 from harness.stats.estimate import UNDEFINED, Interval
 from harness.stats.pairs import paired_difference
 from harness.stats.power.difference import detectable_difference
+from harness.stats.sequential import always_valid_p, confidence_sequence, spend
 
 
 def only(comparison):
@@ -416,3 +417,53 @@ def test_steps_and_seeds_that_are_not_there(answered, right):
         with pytest.raises(DesignError) as error:
             compare(responses, [a, other])
         assert error.value.code == code
+
+
+def test_a_confidence_sequence_is_that_of_the_items(answered, compared, right):
+    a, b = right(1, 0.5), right(2, 0.62)
+    row = only(compared(answered({("a", "t"): a, ("b", "t"): b}), sequential="cs"))
+    expected = confidence_sequence((b - a)[0])
+
+    assert_allclose(row.sequential, expected.interval)
+    assert row.simultaneous == row.sequential
+    assert_allclose(row.p_value, always_valid_p((b - a)[0]))
+    low, high = row.difference.interval
+    assert row.sequential.low < low
+    assert row.sequential.high > high
+    assert row.test == "always valid p-value of a confidence sequence"
+
+
+def test_a_confidence_sequence_of_other_scores_is_asymptotic(answered, compared, right):
+    scores = {("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.6)}
+    responses = answered(scores)
+    row = only(compared(responses, kind="continuous", sequential="cs"))
+    chosen = responses.sort_values("item_index")
+    logprobs = np.stack(chosen["choice_logprobs"].map(np.asarray))
+    p = np.exp(logprobs[:, 0]) / np.exp(logprobs).sum(1)
+    model = chosen["model"].to_numpy()
+    d = p[model == "b"] - p[model == "a"]
+    expected = confidence_sequence(d)
+
+    # Hall's ends follow the skewness; those of the sequence do not.
+    assert_allclose(row.sequential, expected.interval, atol=0.01)
+    assert_allclose(row.p_value, always_valid_p(d), rtol=0.5)
+    assert (row.p_adjusted < 0.05) == (row.simultaneous.low > 0)
+
+
+def test_looks_may_have_levels_of_their_own(answered, compared, right):
+    responses = answered({(m, "t"): right(ord(m), 0.5) for m in "abc"})
+    second = compared(responses, sequential="obrien-fleming:4", look=2)
+
+    alpha = spend(0.05, 2, shape="obrien-fleming", n_looks=4)
+    assert_allclose(second.confidence_level, 1 - alpha)
+    assert second.looks == "level spent at look 2 of 4 (obrien-fleming)"
+    assert only_of(second, "b").difference.confidence_level == second.confidence_level
+    assert only_of(second, "b").sequential is None
+    with pytest.raises(DesignError) as error:
+        compared(responses, sequential="often")
+    assert error.value.code == "unknown-method"
+
+
+def only_of(comparison, name):
+    rows = [row for row in comparison.differences if row.candidate.name == name]
+    return rows[0]
