@@ -23,10 +23,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from scipy.special import expit
+from scipy.stats import binom
 
 from harness import cli
-from harness.store import Store
+from harness.frames import JOINED
+from harness.gate.judge import judge
+from harness.gate.policy import Policy
+from harness.store import Store, as_frame
 
 N_NIGHTS = 10
 SPOILED = 7
@@ -107,6 +114,77 @@ def without_ray(trials, *, backend, placement, workers, max_tries, idle):
     from harness.run.worker import run_here
 
     return run_here(trials, backend=backend, placement=placement, max_tries=max_tries)
+
+
+def quiet_history(rng, *, n_checkpoints=8, n_items=80, noise=0.2, loss=0.0):
+    """Answers of checkpoints of equal quality to two tasks, as a store returns them.
+
+    Items differ in difficulty, and most answers of one item are those of the
+    checkpoint before; `noise` is the SD between checkpoints in logits, some .04 of a
+    score, and `loss` what the last one lacks in the first task.
+    """
+    tasks, shape = ("one", "two"), (2, n_checkpoints, n_items)
+    ease = rng.normal(0.8, 1.5, (2, 1, n_items))
+    level = rng.normal(0, noise, (2, n_checkpoints, 1))
+    level[0, -1] -= loss
+    chance = expit(ease + level)
+    own, shared = rng.random(shape), rng.random((2, 1, n_items))
+    draws = np.where(rng.random(shape) < 0.15, own, shared)
+    task, step, item = (index.ravel() for index in np.indices(shape))
+    named = {
+        "attempt_id": [f"{t} {s}" for t, s in zip(task, step, strict=True)],
+        "item_id": item.astype(str),
+        "item_index": item,
+        "status": "ok",
+        "metrics": [[("exact_match,none", float(x))] for x in (draws < chance).ravel()],
+        "model": "ours",
+        "step": step * 10,
+        "task": np.array(tasks)[task],
+        "formulation": "",
+        "template": "default",
+        "generation": "",
+        "output_type": "generate_until",
+        "weights_digest": step.astype(str),
+        "finished_at": np.datetime64("2026-01-01") + step.astype("timedelta64[D]"),
+        "n_items_total": n_items,
+        **dict.fromkeys(("repeat", "train_seed", "num_fewshot", "fewshot_seed"), 0),
+        **{"sample_seed": 0, "sampled": False},
+    }
+    named["trial_id"] = named["attempt_id"]
+    return as_frame(
+        pa.table(
+            {
+                field.name: pa.array(
+                    np.broadcast_to(named[field.name], len(task))
+                    if np.isscalar(named.get(field.name))
+                    else named.get(field.name, [None] * len(task)),
+                    field.type,
+                )
+                for field in JOINED
+            }
+        )
+    )
+
+
+@pytest.mark.slow
+def test_quiet_nights_are_no_oftener_red_than_the_policy_says():
+    """Two hundred nights, each with a history of its own, and twenty after a loss.
+
+    A tier may be red on half of 1 - `confidence_level` of the quiet nights. It is red
+    on fewer, since a regression must show in two looks, each at that level.
+    """
+    policy = Policy.model_validate(
+        {"baseline": "ours@0", "critical": ["one", "two"], "delta": 0.0}
+    )
+    rng = np.random.default_rng(5)
+    quiet = [judge(quiet_history(rng), policy=policy) for _ in range(200)]
+    n_red = sum(night.status == "failed" for night in quiet)
+    lost = [judge(quiet_history(rng, loss=1.2), policy=policy) for _ in range(20)]
+
+    nominal = (1 - policy.confidence_level) / 2
+    assert {tier.level for tier in quiet[0].tiers} == {pytest.approx(nominal)}
+    assert binom.sf(n_red - 1, 200, nominal) > 0.01
+    assert sum(night.status == "failed" for night in lost) >= 15
 
 
 def grow(zoo: Path, runs: Path, step: int, *, spoil: bool = False) -> None:
