@@ -75,16 +75,15 @@ def import_(
             dry_run=dry_run,
             listen=shown.advance,
         )
-    is_empty = not imported.trials and not imported.n_aggregates
     if json_:
         print_json("evalvar.import/1", {"store": store, **imported.to_dict()})
-    elif not is_empty:
+    elif imported.n_found:
         show_imported(imported)
         print(f"store: {store}" + (", nothing was written" if dry_run else ""))
         if not dry_run:
             print(f"next: evalvar compare {store}")
     _say_problems(imported)
-    if is_empty:
+    if not imported.n_found:
         raise typer.Exit(BAD_INPUT)
     if imported.n_left_out:
         raise typer.Exit(INCOMPLETE)
@@ -114,7 +113,8 @@ def _say_problems(imported: Imported) -> None:
     if more > 0:
         say(f"{more} more problems; --json lists all")
     if imported.n_left_out:
-        say(f"{imported.n_left_out} left out, everything else was taken")
+        others = "everything else" if imported.n_found else "nothing"
+        say(f"{imported.n_left_out} left out, {others} was taken")
 
 
 def _place(problem: Problem) -> str:
