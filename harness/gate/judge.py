@@ -29,6 +29,7 @@ from harness.gate.results import (
 )
 from harness.gate.trail import UNKNOWN, Trail, mean_trail, trails
 from harness.marks import Mark, Marks, Reference
+from harness.stats.calibration import MIN_SEEDS, Calibration, a_a
 from harness.stats.compare.multiplicity import corrected
 from harness.stats.compare.results import Choice, Comparison, TaskDifference
 from harness.stats.compare.table import compare
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Condition = tuple[Any, ...]
+
+DRAWN = ("repeat", "fewshot_seed", "sample_seed")
+"""What the same checkpoint may be measured twice with."""
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -207,6 +211,7 @@ class _Night:
             missing=tuple(missing),
             ungated=tuple(sorted({*there} - {*gated})),
             environment=_environment(cells),
+            calibration=self._calibration(gated),
             cautions=tuple(dict.fromkeys([*self._is_itself(gated), *found])),
         )
 
@@ -271,6 +276,17 @@ class _Night:
             rules=self.policy.history,
             confidence_level=self.policy.confidence_level,
         )
+
+    def _calibration(self, gated: Mapping[str, Tier]) -> tuple[Calibration, ...]:
+        """Return how often equal models of the candidate's family seem to differ."""
+        rows = self.responses
+        is_own = (rows["model"] == self.candidate.model).to_numpy(dtype=bool)
+        own = rows[is_own & rows["task"].isin(list(gated)).to_numpy(dtype=bool)]
+        # Where nothing was measured twice there is nothing to look for.
+        draws = (len(own[name].unique()) > 1 for name in DRAWN)
+        if not any(draws) and len(own["train_seed"].unique()) < MIN_SEEDS:
+            return ()
+        return a_a(own, confidence_level=self.policy.confidence_level)
 
     def _look(self) -> int:
         """Count the model's checkpoints since the baseline, this one among them."""

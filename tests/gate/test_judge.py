@@ -17,6 +17,7 @@ from harness.gate.judge import judge
 from harness.gate.references import read_baseline, read_checkpoint
 from harness.gate.schema import gate_schema
 from harness.marks import Marks, Reference
+from harness.report.sheets.gate import calibration_sentences
 
 N = 12
 TODAY = dt.date(2026, 3, 1)
@@ -558,3 +559,30 @@ def test_the_order_of_rows_does_not_matter(spoiled, judged):
     shuffled = spoiled.sample(frac=1, random_state=1).reset_index(drop=True)
 
     assert judged(shuffled).to_dict() == judged(spoiled).to_dict()
+
+
+def test_equal_models_calibrate_the_paired_test(nights, judged):
+    rng = np.random.default_rng(2)
+    parts = []
+    for seed in range(6):
+        part = nights({"a": [0.5, 0.5, 0.5]}, seed=9)
+        part["fewshot_seed"] = seed
+        part["attempt_id"] += f" {seed}"
+        flips = (rng.random(len(part)) < 0.2)[:, None]
+        logprobs = np.stack(part["choice_logprobs"].to_list())
+        swapped = np.where(flips, logprobs[:, ::-1], logprobs)
+        parts.append(part.assign(choice_logprobs=list(swapped)))
+
+    result = judged(pd.concat(parts, ignore_index=True), noise=0)
+
+    (row,) = result.calibration
+    assert (row.draws, row.n_pairs) == ("few-shot seeds", 45)
+    (line,) = calibration_sentences(result)
+    assert line.startswith("A/A, few-shot seeds of equal models: ")
+    assert "of 45 pairs were found to differ" in line
+
+
+def test_without_a_second_measurement_the_calibration_is_unknown(spoiled, judged):
+    (line,) = calibration_sentences(judged(spoiled))
+
+    assert "no checkpoint was measured twice" in line
