@@ -132,38 +132,42 @@ def write(folder: Path, n_files: int, n_samples: int) -> int:
 
 def _write_runs(folder: Path, n_files: int, n_samples: int) -> int:
     n_bytes = 0
-    for place in range(n_files):
-        model, task = divmod(place, TASKS)
-        run = folder / f"acme__toy-{model}"
-        run.mkdir(parents=True, exist_ok=True)
-        path = run / f"samples_task{task}_{TIME}.jsonl"
-        rng = random.Random(model)
-        with path.open("w") as file:
-            for index in range(n_samples):
-                file.write(json.dumps(sample(task, index, rng)) + "\n")
-        n_bytes += path.stat().st_size
-        tasks = [f"task{t}" for t in range(TASKS)]
-        results = {
-            "results": {name: {"acc,none": 0.5} for name in tasks},
-            "configs": {
-                name: {"task": name, "target_delimiter": " "} for name in tasks
-            },
-            "versions": dict.fromkeys(tasks, 1.0),
-            "n-shot": dict.fromkeys(tasks, 0),
-            "config": {"model": "hf", "model_args": f"pretrained=acme/toy-{model}"},
-            "model_name": f"acme/toy-{model}",
-            "lm_eval_version": "0.4.13",
-        }
-        (run / f"results_{TIME}.json").write_text(json.dumps(results))
+    n_models = -(-n_files // TASKS)
+    runs = [folder / f"acme__toy-{model}" for model in range(n_models)]
+    for model, run in enumerate(runs):
+        run.mkdir(parents=True)
+        (run / f"results_{TIME}.json").write_text(json.dumps(results(model)))
+    for task in range(TASKS):
+        asked = [question(task, index) for index in range(n_samples)]
+        for model, run in enumerate(runs[: -(-(n_files - task) // TASKS)]):
+            path = run / f"samples_task{task}_{TIME}.jsonl"
+            rng = random.Random(model)
+            with path.open("w") as file:
+                file.writelines(answered(line, gold, rng) for line, gold in asked)
+            n_bytes += path.stat().st_size
     return n_bytes
 
 
-def sample(task: int, index: int, rng: random.Random) -> dict[str, Any]:
-    """Return a sample of 2.2 kB; all models have the same documents of a task."""
-    about = random.Random(f"{task} {index}")
+def results(model: int) -> dict[str, Any]:
+    """Return the results of a model's run, as far as they are read."""
+    tasks = [f"task{task}" for task in range(TASKS)]
+    return {
+        "results": {name: {"acc,none": 0.5} for name in tasks},
+        "configs": {name: {"task": name, "target_delimiter": " "} for name in tasks},
+        "versions": dict.fromkeys(tasks, 1.0),
+        "n-shot": dict.fromkeys(tasks, 0),
+        "config": {"model": "hf", "model_args": f"pretrained=acme/toy-{model}"},
+        "model_name": f"acme/toy-{model}",
+        "lm_eval_version": "0.4.13",
+    }
+
+
+def question(task: int, index: int) -> tuple[str, int | None]:
+    """Return a sample of 2.2 kB without its answers, and the place of the right one."""
+    rng = random.Random(f"{task} {index}")
 
     def prose(n: int) -> str:
-        return " ".join(about.choices(WORDS, k=n))
+        return " ".join(rng.choices(WORDS, k=n))
 
     doc: dict[str, Any] = {
         f"field_{task}": prose(12),
@@ -173,52 +177,55 @@ def sample(task: int, index: int, rng: random.Random) -> dict[str, Any]:
     if task % 3 == 2:
         doc["nested"] = {
             "source": prose(3),
-            "weights": [about.random() for _ in range(4)],
+            "weights": [rng.random() for _ in range(4)],
         }
-    prompt = f"{prose(8)}\nQuestion: {doc['question']}\nAnswer:"
-    hashes = {
-        f"{name}_hash": f"{about.getrandbits(256):064x}"
-        for name in ("doc", "prompt", "target")
-    }
-    if task >= 7:
-        doc["answer"] = str(about.randrange(1000))
-        text, right = prose(60), float(rng.random() < 0.5)
-        return {
-            "doc_id": index,
-            "doc": doc,
-            "target": doc["answer"],
-            "arguments": {
-                "gen_args_0": {
-                    "arg_0": f"{prose(45)}\n{prompt}",
-                    "arg_1": {"until": ["\n"]},
-                }
-            },
-            "resps": [[text]],
-            "filtered_resps": [doc["answer"] if right else text[:20]],
-            "filter": "none",
-            "metrics": ["exact_match"],
-            **hashes,
-            "exact_match": right,
-        }
-    doc["choices"], doc["gold"] = [prose(3) for _ in range(4)], about.randrange(4)
-    lls = [str(-20 * rng.random()) for _ in range(4)]
-    best = max(range(4), key=lambda c: float(lls[c]))
-    return {
+    prompt = f"{prose(14)}\nQuestion: {doc['question']}\nAnswer:"
+    gold = None
+    if task < 7:
+        doc["choices"], doc["gold"] = [prose(3) for _ in range(4)], rng.randrange(4)
+        gold = doc["gold"]
+        requests = [(prompt, f" {choice}") for choice in doc["choices"]]
+        metrics = ["acc", "acc_norm"]
+    else:
+        doc["answer"] = str(rng.randrange(1000))
+        requests = [(f"{prose(130)}\n{prompt}", {"until": ["\n"]})]
+        metrics = ["exact_match"]
+    names = ("doc", "prompt", "target")
+    sample = {
         "doc_id": index,
         "doc": doc,
-        "target": str(doc["gold"]),
+        "target": doc.get("answer", str(gold)),
         "arguments": {
-            f"gen_args_{c}": {"arg_0": prompt, "arg_1": f" {choice}"}
-            for c, choice in enumerate(doc["choices"])
+            f"gen_args_{i}": {"arg_0": context, "arg_1": more}
+            for i, (context, more) in enumerate(requests)
         },
-        "resps": [[[ll, "False"]] for ll in lls],
-        "filtered_resps": [[ll, "False"] for ll in lls],
+        "resps": "@resps",
+        "filtered_resps": "@filtered",
         "filter": "none",
-        "metrics": ["acc", "acc_norm"],
-        **hashes,
-        "acc": float(best == doc["gold"]),
-        "acc_norm": float(rng.random() < 0.5),
+        "metrics": metrics,
+        **{f"{name}_hash": f"{rng.getrandbits(256):064x}" for name in names},
+        **{metric: f"@{metric}" for metric in metrics},
     }
+    return json.dumps(sample) + "\n", gold
+
+
+def answered(line: str, gold: int | None, rng: random.Random) -> str:
+    """Return a sample with a model's answers."""
+    score = float(rng.random() < 0.5)
+    if gold is None:
+        text = " ".join(rng.choices(WORDS, k=40))
+        values = {"resps": [[text]], "filtered": [text[:20]], "exact_match": score}
+    else:
+        lls = [-20 * rng.random() for _ in range(4)]
+        values = {
+            "resps": [[[str(ll), "False"]] for ll in lls],
+            "filtered": [[str(ll), "False"] for ll in lls],
+            "acc": float(lls.index(max(lls)) == gold),
+            "acc_norm": score,
+        }
+    for name, value in values.items():
+        line = line.replace(f'"@{name}"', json.dumps(value))
+    return line
 
 
 def files(folder: Path) -> list[Path]:
