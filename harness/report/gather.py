@@ -14,6 +14,8 @@ import numpy as np
 from harness.errors import DesignError, ErrorCode, SchemaError
 from harness.frames import CONDITION, SETTINGS, TRIALS
 from harness.records import Caution
+from harness.stats.calibration import Calibration, a_a, calibration_table
+from harness.stats.collapse import collapse
 from harness.stats.compare.results import Choice, Comparison
 from harness.stats.compare.table import compare
 from harness.stats.facets import FacetScores, facet_scores
@@ -246,6 +248,8 @@ class ReportData:
     """Histories without a course, and why."""
 
     missing: tuple[Missing, ...]
+    calibration: tuple[Calibration, ...]
+    """Of equal models, all tasks together first; empty where none are."""
 
     failures: tuple[Failure, ...]
     cautions: tuple[Caution, ...]
@@ -324,6 +328,7 @@ def gather(
     courses: tuple[TaskHistory, ...] = ()
     uncharted: tuple[tuple[History, DesignError], ...] = ()
     missing: tuple[Missing, ...] = ()
+    calibration: tuple[Calibration, ...] = ()
     chosen = _one_attempt_each(trials)
     if len(responses):
         tables = score_tables(responses, discrete=discrete, continuous=continuous)
@@ -361,6 +366,7 @@ def gather(
             is_acknowledged=_acknowledged(marks, chosen),
         )
         missing = missing_runs(past)
+        calibration = _calibrated(responses, facets, discrete, confidence_level)
     failed = chosen[chosen["status"] != "done"]
     rows = tuple(
         Row(
@@ -394,6 +400,7 @@ def gather(
         courses=courses,
         uncharted=uncharted,
         missing=missing,
+        calibration=calibration,
         failures=_failures(chosen),
         cautions=(
             *_trial_cautions(chosen),
@@ -473,6 +480,20 @@ def _compared(
         confidence_level=confidence_level,
         trials=trials,
     )
+
+
+def _calibrated(
+    responses: pd.DataFrame,
+    facets: Sequence[FacetScores],
+    metric: str | None,
+    confidence_level: float,
+) -> tuple[Calibration, ...]:
+    """Compare equal models; scores are read anew only where some are copies."""
+    _, copies = collapse(responses)
+    if copies or responses["cluster"].notna().any():
+        return a_a(responses, metric=metric, confidence_level=confidence_level)
+    rows, _ = calibration_table(facets, confidence_level=confidence_level)
+    return rows
 
 
 def _by_attempt(trials: pd.DataFrame) -> dict[str, dict[str, str]]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from harness.gate.results import GateResult
     from harness.report.gather import ReportData
+    from harness.stats.calibration import Calibration
     from harness.stats.compare.results import Comparison
 
 PLOTLY_JS = "4.1.1"
@@ -43,11 +44,24 @@ def render(data: ReportData) -> str:
     return page_of(whole_sections(data), title=data.title, kind="Evaluation variance")
 
 
-def render_comparison(comparison: Comparison, *, title: str) -> str:
-    """Return a comparison as one HTML page; the same page for the same comparison."""
+def render_comparison(
+    comparison: Comparison,
+    *,
+    title: str,
+    calibration: Sequence[Calibration] | None = None,
+) -> str:
+    """Return a comparison as one HTML page; the same page for the same comparison.
+
+    Parameters
+    ----------
+    calibration : sequence of Calibration, optional
+        Of equal models in the same data; the page says nothing of it if left out.
+    """
     from harness.report.pages.comparison import comparison_sections
 
-    return page_of(comparison_sections(comparison), title=title, kind="Comparison")
+    return page_of(
+        comparison_sections(comparison, calibration), title=title, kind="Comparison"
+    )
 
 
 def render_gate(result: GateResult, *, title: str) -> str:

@@ -17,7 +17,12 @@ def red():
 
 
 def test_a_gate_has_its_verdict_first(red):
-    assert re.findall(r'<li><a href="#([^"]+)">', red) == ["gate", "gated", "flips"]
+    assert re.findall(r'<li><a href="#([^"]+)">', red) == [
+        "gate",
+        "gated",
+        "flips",
+        "calibration",
+    ]
     assert (
         '<p class="verdict failed">Failed: m@10 against m@1: boolq lost 0.170; '
         "winogrande is missing.</p>"

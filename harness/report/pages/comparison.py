@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.report.section import Filters, Section
 from harness.report.text import SIGNS
+from harness.report.views.calibration import calibration_section
 from harness.report.views.compare import (
     candidates,
     compare_sections,
@@ -11,10 +14,13 @@ from harness.report.views.compare import (
     verdict_chips,
 )
 from harness.report.views.scoreboard import comparison_board
+from harness.stats.calibration import Calibration
 from harness.stats.compare.results import Comparison
 
 
-def comparison_sections(comparison: Comparison) -> list[Section]:
+def comparison_sections(
+    comparison: Comparison, calibration: Sequence[Calibration] | None
+) -> list[Section]:
     """Return the sections of a comparison's page, the summary first."""
     rows = comparison.differences
     filters = Filters(
@@ -39,4 +45,5 @@ def comparison_sections(comparison: Comparison) -> list[Section]:
         differences,
         comparison_board(comparison),
         *others,
+        *([] if calibration is None else [calibration_section(calibration)]),
     ]

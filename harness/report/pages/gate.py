@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.gate.results import STATES, GateResult
 from harness.report.section import Filters, Section
+from harness.report.views.calibration import calibration_section
 from harness.report.views.gate import gate_flips, gate_summary, gated_section
 
 
@@ -20,4 +21,5 @@ def gate_sections(result: GateResult) -> list[Section]:
         *([filters.section] if result.cells else []),
         gated_section(result),
         *gate_flips(result),
+        calibration_section(result.calibration),
     ]

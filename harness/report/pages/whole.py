@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.report import text
 from harness.report.gather import ReportData
 from harness.report.section import Filters, Section
+from harness.report.views.calibration import calibration_section
 from harness.report.views.compare import compare_sections
 from harness.report.views.items import items_views
 from harness.report.views.ledger import ledger_view
@@ -76,6 +77,7 @@ def whole_sections(data: ReportData) -> list[Section]:
             view={"data": data, "noise": noise, "noise_table": noise_table(data)},
             drawn=tuple(noise),
         ),
+        calibration_section(data.calibration),
         Section(
             name="ledger",
             title="Sources",

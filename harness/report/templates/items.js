@@ -140,8 +140,6 @@ PARTS.push(({ figures, byId, say, state, draw, writeAddress, isNarrow }) => {
     return { data: data.slice(0, TRACES * n), layout };
   }
 
-  const plain = ({ data, layout }) => ({ data, layout });
-
   // Checkpoints, items and information over ability; a range of it chooses items.
   function wright({ data, layout, explorer, shade }) {
     const ends = rangeOf(explorer);
@@ -365,5 +363,5 @@ PARTS.push(({ figures, byId, say, state, draw, writeAddress, isNarrow }) => {
 
   const showAll = () => explorers.forEach((id) => { show(id); fillIfOpen(id); });
 
-  return { shapes: { items, curves, plain, wright }, picks: { items: pick }, keys: { item: isKnown, range: isRange }, bind, clear, show: showAll, start };
+  return { shapes: { items, curves, wright }, picks: { items: pick }, keys: { item: isKnown, range: isRange }, bind, clear, show: showAll, start };
 });

@@ -327,7 +327,7 @@
   const parts = PARTS.map((make) => make({
     figures, byId, each, say, state, chosen, draw, select, turn, writeAddress, fitting, fits, layRows, menu, plain, isNarrow, legendLine: LEGEND_LINE,
   }));
-  const shapes = Object.assign({ cloud, dots, menu, trend }, ...parts.map((part) => part.shapes));
+  const shapes = Object.assign({ cloud, dots, menu, trend, plain: ({ data, layout }) => ({ data, layout }) }, ...parts.map((part) => part.shapes));
   const keys = {
     ...Object.fromEntries(FILTERS.map((name) =>
       [name, (value) => [...(byId(`filter-${name}`)?.options ?? [])].some((o) => o.value === value)])),
