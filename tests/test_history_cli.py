@@ -75,6 +75,19 @@ def test_a_loss_is_told_with_what_changed(evalvar, lost):
     )
 
 
+def test_numbers_in_full_as_csv(evalvar, lost):
+    _, points, _ = evalvar("history", lost, "--by", "date", "--format", "csv")
+    _, nothing, _ = evalvar("history", lost, "--missing", "--format", "csv")
+    header, *rows = points.splitlines()
+    table = [dict(zip(header.split(","), row.split(","), strict=True)) for row in rows]
+
+    assert len(table) == 11
+    assert [row["step"] for row in table if row["step_size"]] == ["800"]
+    assert table[8]["level"] == table[9]["level"] != table[7]["level"]
+    assert {row["state"] for row in table} == {"known"}
+    assert nothing == "what,model,task,step,train_seed,expected,n,text\n"
+
+
 def test_a_last_point_alone_is_said_to_be_one(evalvar, tmp_path):
     store = stored(tmp_path / "store", DROP + 1)
     _, out, _ = evalvar("history", store, "--by", "date")

@@ -201,10 +201,10 @@ def change_points(
 
     Notes
     -----
-    By simulation the rate of quiet series with a step is within 1 % of `false_alarms`
-    from 10 to 200 points, and steps of 4 SDs in the middle of 20 points are found
-    always; see the explanation of history for others. Scores that drift, as of
-    neighbouring checkpoints that have much in common, show more.
+    By simulation 4 to 6 % of quiet series of 5 to 200 points show a step where 5 % was
+    asked for, and a step of 4 SDs in the middle of 20 points is found in 99 %; see the
+    explanation of history for others. Scores that drift, as of neighbouring checkpoints
+    that have much in common, show more: correlated by 0.5, half of 20 points do.
 
     Cautions: ``few-points``, below 5: nothing can be said; ``constant-history``, where
     all scores are equal.
@@ -403,7 +403,7 @@ def _side_by_side(
 ) -> Series:
     """Return series filled up to the length of the longest, around their means."""
     n = np.array([len(places) for places in there], dtype=np.intp)
-    x, y, weight = np.zeros((3, len(n), int(n.max(initial=0))))
+    x, y, weight = np.zeros((3, len(n), int(n.max(initial=1))))
     for i, places in enumerate(there):
         if len(places):
             x[i, : n[i]] = places

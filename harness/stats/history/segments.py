@@ -138,7 +138,8 @@ def fit_levels(
         Price of a step, in variances of a point of weight 1.
     trend : {"none", "linear"}
         Whether there is a slope; it and the levels are fitted in turn, from the slope
-        of least squares and from none, and the better fit is taken.
+        of least squares without a step and from that with one, and the better fit is
+        taken.
     variance : float, optional
         Of a point of weight 1, where it is known.
     """
@@ -175,7 +176,7 @@ def _at_price(
         return level_starts(last, series.n), np.zeros_like(price)
     least = np.full(len(series.n), np.inf)
     best, slopes = np.zeros(series.y.shape, dtype=bool), slope.copy()
-    for first in (slope, np.zeros_like(slope)):
+    for first in (slope, _slope_beside_a_step(series, slope)):
         now = first
         for _ in range(N_SLOPES):
             y = series.y - now[:, None] * series.x
@@ -205,6 +206,34 @@ def line_slope(series: Series, starts: Flags | None = None) -> Floats:
     dx = around(x)
     squares = (w * dx * dx).sum(1)
     return np.asarray((w * dx * y).sum(1) / np.where(squares > 0, squares, 1))
+
+
+def _slope_beside_a_step(series: Series, slope: Floats) -> Floats:
+    """Return each series' slope of least squares beside the one step that fits best.
+
+    By regression on the place and on each step in turn, both less what a line explains
+    of them (Frisch, Waugh and Lovell).
+    """
+    x, y, w, n = series
+    total = w.sum(1, keepdims=True)
+    dx = x - (w * x).sum(1, keepdims=True) / np.where(total > 0, total, 1)
+    squares = np.maximum((w * dx * dx).sum(1, keepdims=True), 1e-300)
+    residual = y - slope[:, None] * dx
+    residual -= (w * residual).sum(1, keepdims=True) / np.where(total > 0, total, 1)
+    # What each step from a point on has in common with weights, places, residuals.
+    own, along, gained = (
+        np.cumsum((w * part)[:, ::-1], axis=1)[:, ::-1]
+        for part in (np.ones_like(y), dx, residual)
+    )
+    left = own - own**2 / np.where(total > 0, total, 1) - along**2 / squares
+    place = np.arange(y.shape[1])
+    can = (place >= SHORTEST) & (place <= n[:, None] - SHORTEST)
+    can &= left > 1e-9 * np.maximum(total, 1e-300)
+    left = np.where(can, left, 1)
+    best = np.where(can, gained**2 / left, -1).argmax(1)
+    every = np.arange(len(n))
+    size = np.where(can, gained / left, 0)[every, best]
+    return np.asarray(slope - size * along[every, best] / squares[:, 0])
 
 
 def successive_variance(

@@ -147,7 +147,7 @@ def test_quiet_series_show_a_step_at_the_stated_rate(n_points):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_points", [10, 14, 40, 100, 200])
+@pytest.mark.parametrize("n_points", [10, 14, 40, 200])
 @pytest.mark.parametrize(
     "options",
     [

@@ -287,6 +287,8 @@ def test_another_metric_and_none():
     assert means(histories(trials, metric="f1")[0]) == [1, 1]
     assert means(histories(trials)[0]) == [0.25, 0.25]
     assert histories(trials, kind="continuous") == ()
+    rolling = frame(night([1], step=1, output_type="loglikelihood_rolling"))
+    assert histories(rolling, kind="continuous") == ()
     with pytest.raises(DesignError) as caught:
         histories(trials, metric="nothing")
     assert caught.value.code == "unknown-metric"
