@@ -1,0 +1,171 @@
+"""evalvar compare: sources, names, files, and how a table reads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from ingest.lm_eval_files import choice_sample, results, write_run
+
+from harness import cli
+from harness.marks import set_mark
+from harness.store import Store
+
+EXAMPLE = Path(__file__).parents[1] / "results/example"
+
+needs_checkout = pytest.mark.skipif(
+    not EXAMPLE.is_dir(), reason="only a checkout has the example"
+)
+
+
+@pytest.fixture
+def evalvar(tmp_path: Path, monkeypatch, capfd):
+    """Run a command in a folder of its own; returns status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["evalvar", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capfd.readouterr()
+
+    return run
+
+
+def lm_eval_run(folder: Path, model: str, shift: float) -> None:
+    samples = [choice_sample(i, shift=shift) for i in range(40)]
+    config = results()["config"] | {
+        "model_args": f"pretrained={model}",
+        "model_revision": "main",
+    }
+    names = {"model_name": model, "model_name_sanitized": model.replace("/", "__")}
+    write_run(folder, {"arc": samples}, config=config, **names)
+
+
+def test_two_folders_of_lm_eval_are_compared_at_once(evalvar, tmp_path: Path) -> None:
+    lm_eval_run(tmp_path / "old", "org/base", 0)
+    lm_eval_run(tmp_path / "new", "org/tuned", 3)
+    status, out, err = evalvar("compare", "old", "new", "--json")
+    document = json.loads(out)
+
+    assert (status, err) == (0, "")
+    assert document["schema"] == "evalvar.compare/1"
+    assert document["baseline"] == "org/base"
+    (task,) = document["tasks"]
+    assert task["differences"][0]["n_items"] == 40
+    assert task["differences"][0]["candidate"]["name"] == "org/tuned"
+
+
+def test_models_of_one_name_go_by_their_source(evalvar, tmp_path: Path) -> None:
+    lm_eval_run(tmp_path / "old", "base", 0)
+    lm_eval_run(tmp_path / "new", "base", 3)
+    status, out, _ = evalvar("compare", "old", "new")
+
+    assert status == 0
+    assert out.startswith("new/base against old/base")
+    assert "arc" in out
+    assert "evalvar power" not in out
+
+
+@needs_checkout
+def test_every_file_is_written_before_the_table_is_printed(
+    evalvar, tmp_path: Path
+) -> None:
+    names = ["page.html", "page.md", "page.json", "page.csv"]
+    outputs = [word for name in names for word in ("-o", name)]
+    status, out, _ = evalvar(
+        "compare", EXAMPLE, "zoo-tiny@640", "zoo-tiny@320", *outputs
+    )
+
+    assert status == 0
+    assert out.splitlines()[-4:] == [f"report: {name}" for name in names]
+    page, markdown, document, table = ((tmp_path / n).read_text() for n in names)
+    assert "<html" in page
+    assert markdown.startswith("| candidate | task |")
+    assert json.loads(document)["schema"] == "evalvar.compare/1"
+    assert table.startswith("task,formulation,")
+
+
+@needs_checkout
+def test_tags_and_the_baseline_stand_for_checkpoints(evalvar, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLE, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    set_mark(store, "tag", name="release", model="zoo-tiny", step=320, reason="r")
+    set_mark(store, "baseline", model="zoo-tiny", step=160, reason="r")
+    words = ("compare", "store", "baseline", "tag:release", "--json", "--task")
+    status, out, _ = evalvar(*words, "zoo_agreement")
+    choices = json.loads(out)["choices"]
+
+    assert status == 0
+    assert [(c["name"], c["step"]) for c in choices] == [
+        ("baseline", 160),
+        ("tag:release", 320),
+    ]
+    lm_eval_run(tmp_path / "foreign", "base", 0)
+    status, _, err = evalvar("compare", "foreign", "base", "baseline")
+    assert status == 2
+    assert "baseline is for one store, which keeps tags; here are 0" in err
+
+
+@needs_checkout
+def test_clusters_come_from_a_file(evalvar, tmp_path: Path) -> None:
+    responses = Store(EXAMPLE).responses(["item_id"], task="zoo_facts_cloze")
+    items = sorted(responses["item_id"].unique())
+    lines = [f"{item},{k // 3}" for k, item in enumerate(items)]
+    (tmp_path / "clusters.csv").write_text("\n".join(["item_id,cluster", *lines]))
+    (tmp_path / "other.csv").write_text("item,passage\na,b\n")
+    words = ("compare", EXAMPLE, "--task", "zoo_facts_cloze", "--json", "--clusters")
+    _, out, _ = evalvar(*words, "clusters.csv")
+
+    assert json.loads(out)["tasks"][0]["differences"][0]["difference"]["n"] == 100
+    status, _, err = evalvar(*words, "other.csv")
+    assert status == 2
+    assert "lacks the column item_id; it needs item_id and cluster" in err
+    status, _, err = evalvar(*words, "nowhere.csv")
+    assert "nowhere.csv: cannot be read: No such file or directory" in err
+
+
+@needs_checkout
+def test_options_reach_the_comparison(evalvar) -> None:
+    words = ("compare", EXAMPLE, "--json", "--task", "zoo_facts_cloze")
+    _, out, _ = evalvar(
+        *words, "--step", 320, "--these-checkpoints", "--continuous",
+        "--delta", "zoo_facts_cloze=0.5", "--sequential", "spending", "--look", 2,
+        "--baseline", "zoo-tiny", "--confidence", 0.9,
+    )  # fmt: skip
+    document = json.loads(out)
+    (row,) = document["tasks"][0]["differences"]
+
+    assert document["baseline"] == "zoo-tiny"
+    assert {c["step"] for c in document["choices"]} == {320}
+    assert document["fixed"] == ["train_seed"]
+    assert document["looks"] == "level spent at look 2 (open)"
+    assert document["confidence_level"] > 0.95
+    assert (row["metric"], row["delta"]) == ("prob_correct", 0.5)
+    assert row["verdict"] == "better"
+
+
+@needs_checkout
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(("",), "bad-option"), (("nowhere",), "results-missing")],
+)
+def test_words_that_name_nothing(evalvar, words, code) -> None:
+    status, _, err = evalvar("compare", *words)
+
+    assert status == 2
+    assert err.endswith(f"[{code}]\n")
+    assert err.count("\n") == 1
+
+
+def test_a_store_without_answers_has_nothing_to_compare(
+    evalvar, tmp_path: Path
+) -> None:
+    Store.create(tmp_path / "empty")
+    status, _, err = evalvar("compare", "empty")
+
+    assert status == 2
+    assert "empty: no finished trial; there is nothing to compare" in err
