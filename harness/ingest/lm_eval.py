@@ -97,7 +97,7 @@ class LmEval:
         run = Run.read(path)
         parts, problems = [], []
         with_items = set()
-        for other in run.samples_beside():
+        for other in run.samples_beside(path):
             with_items.add(run.task_of(other))
             try:
                 part, told = self._of_samples(other)

@@ -296,10 +296,8 @@ class Rows:
 
 def text_digest(words: Any) -> str | None:
     """Return `harness.records.digest` of a prompt; of a text, in half the time."""
-    if words is None:
-        return None
     if not isinstance(words, str):
-        return digest(words)
+        return None if words is None else digest(words)
     quoted = encode_basestring(words).encode("utf-8", "surrogatepass")
     return hashlib.sha256(quoted).hexdigest()[:16]
 

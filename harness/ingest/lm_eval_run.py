@@ -65,7 +65,7 @@ OUTPUT_TYPES = (
 )
 
 OLD_NAME = re.compile(
-    r"(?:pretrained|model)__(.*?(?:__)?[^_,]+)(?:,.*)?_(.+)", re.DOTALL
+    r"(?:pretrained|model)__((?:[^,]*__)?[^_,]+)(?:,.*__[^_,]+)?_(.+)", re.DOTALL
 )
 """Name of samples until 0.4.2: the model's arguments, then the task."""
 
@@ -127,7 +127,7 @@ class Run:
         else:
             named = sorted(samples.parent.glob("*.json"))
         for path in named:
-            if path == samples or not is_results(path):
+            if path == samples or not path.is_file() or not is_results(path):
                 continue
             try:
                 run = cls.read(path)
@@ -184,16 +184,12 @@ class Run:
         old = OLD_NAME.fullmatch(samples.stem)
         return old[2] if old else samples.stem
 
-    def samples_beside(self) -> Iterator[Path]:
+    def samples_beside(self, results: Path) -> Iterator[Path]:
         """Yield the files of samples that this run wrote, in name order."""
-        if self.path is None:
-            return
-        match = re.search(rf"_{TIME}\.json$", self.path.name)
+        match = re.search(rf"_{TIME}\.json$", results.name)
         wanted = f"samples_*_{match[1]}.json*" if match else "*.json*"
-        for path in sorted(self.path.parent.glob(wanted)):
-            if path == self.path or not path.is_file():
-                continue
-            if match or self._wrote(path):
+        for path in sorted(results.parent.glob(wanted)):
+            if path.is_file() and path != results and (match or self._wrote(path)):
                 yield path
 
     def _wrote(self, samples: Path) -> bool:
@@ -479,8 +475,6 @@ def is_results(path: Path, head: bytes | None = None) -> bool:
     if RESULTS_NAME.fullmatch(path.name):
         return True
     if head is None:
-        if not path.is_file():
-            return False
         with path.open("rb") as file:
             head = file.read(4096)
     return bool(IS_RESULTS.match(head))
@@ -538,8 +532,17 @@ def _dtype(value: Any) -> str | None:
 def _generation(value: Any) -> str:
     """Return the arguments of generation that the command line changed."""
     if isinstance(value, str) and value:
-        value = dict(pair.partition("=")[::2] for pair in value.split(","))
+        pairs = (pair.partition("=") for pair in value.split(","))
+        value = {name.strip(): _read(said) for name, _, said in pairs}
     return json.dumps(value, sort_keys=True) if value else ""
+
+
+def _read(words: str) -> Any:
+    """Return what words of the command line stand for: a number, or themselves."""
+    try:
+        return json.loads(words.lower())
+    except (ValueError, RecursionError):
+        return words
 
 
 def _is_sampled(arguments: Mapping[str, Any]) -> bool:
@@ -576,13 +579,9 @@ def _output_type(first: Sample) -> str:
     answer = first.resps[0][0] if first.resps and first.resps[0] else None
     if isinstance(answer, list):
         return "loglikelihood" if len(first.continuations) == 1 else "multiple_choice"
-    if first.continuations[0] is None and _n_of(first.metrics):
-        return "loglikelihood_rolling"
-    return "generate_until"
-
-
-def _n_of(metrics: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, list) for value in metrics.values())
+    pairs = any(isinstance(value, list) for value in first.metrics.values())
+    is_rolling = first.continuations[0] is None and pairs
+    return "loglikelihood_rolling" if is_rolling else "generate_until"
 
 
 def _declared(config: Mapping[str, Any]) -> str:

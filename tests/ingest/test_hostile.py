@@ -299,3 +299,34 @@ def test_whatever_bytes_stand_there_nothing_but_an_error_of_ours_leaves(
     taken(results_path)
     results_path.unlink()
     taken(path)
+
+
+def test_a_pipe_beside_samples_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "results.json")
+    os.mkfifo(tmp_path / f"results_{TIME}.json")
+    (tmp_path / "answers.jsonl").write_text(LINE)
+
+    imported = import_results(None, [tmp_path])
+    assert [trial.task for trial in imported.trials] == ["answers"]
+    assert len(imported.problems) == 2
+
+
+@pytest.mark.parametrize("tail", [b"\xff\xff", b'{"doc_id": ' + b"[" * 99_999])
+def test_an_array_that_breaks_off_is_told_with_its_line(tmp_path: Path, tail) -> None:
+    path = tmp_path / f"samples_toy_{TIME}.json"
+    path.write_bytes(f"[\n{LINE},\n".encode() + tail)
+
+    with pytest.raises(HarnessError, match=r"json:\d+: it is n"):
+        load_results([path])
+
+
+def test_trees_without_end_are_left(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("harness.ingest.sniff.MAX_DEPTH", 3)
+    write_run(tmp_path / "a/b/c/d")
+    write_run(tmp_path / "a")
+    imported = import_results(None, [tmp_path])
+    assert imported.n_new == 1
+    assert [p.reason for p in imported.problems] == ["it lies over 3 folders deep"]
+    monkeypatch.setattr("harness.ingest.sniff.MAX_FILES", 1)
+    imported = import_results(None, [tmp_path])
+    assert [p.reason for p in imported.problems] == ["it has over 1 files"]

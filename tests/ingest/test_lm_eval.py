@@ -7,6 +7,7 @@ import json
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from ingest.lm_eval_files import (
     TIME,
@@ -16,6 +17,7 @@ from ingest.lm_eval_files import (
     results,
     text_sample,
     write_run,
+    write_samples,
 )
 
 from harness.errors import HarnessError
@@ -561,3 +563,189 @@ def test_results_may_have_a_name_of_their_own(tmp_path: Path) -> None:
     loaded = load_results([folder])
     assert loaded.trials["backend"].tolist() == ["lm-eval 0.4.9"]
     assert not loaded.problems
+
+
+# ---- what older or other files leave out ---------------------------------------------
+
+
+def trial_of(folder: Path) -> dict:
+    """Return the only trial of a folder."""
+    (trial,) = load_results([folder]).trials.to_dict("records")
+    return trial
+
+
+def test_a_run_without_a_date_has_that_of_its_file(tmp_path: Path) -> None:
+    write_run(tmp_path, date=None)
+
+    ended = datetime.datetime(2026, 11, 25, 3, 17, 0, 123456, datetime.UTC)
+    trial = trial_of(tmp_path)
+    assert trial["finished_at"].to_pydatetime() == ended
+    assert pd.isna(trial["started_at"])
+
+
+@pytest.mark.parametrize(
+    ("said", "column", "expected"),
+    [
+        ({"batch_size": "auto", "batch_sizes": [64]}, "batch_size", 64),
+        ({"batch_size": "auto", "batch_sizes": [64, 32]}, "batch_size", None),
+        ({"batch_size": 8.0}, "batch_size", 8),
+        ({"model_args": {"pretrained": "a", "dtype": "bfloat16"}}, "dtype", "bfloat16"),
+        ({"model_args": {"pretrained": "a", "dtype": "auto"}}, "dtype", None),
+        ({"gen_kwargs": "temperature=0.5,do_sample=True"}, "generation",
+         '{"do_sample": true, "temperature": 0.5}'),
+        ({"gen_kwargs": {"until": ["x"]}}, "generation", '{"until": ["x"]}'),
+        ({"torch_seed": None}, "sample_seed", 0),
+        ({"torch_seed": 2**70}, "sample_seed", 0),
+        ({"model_args": {"pretrained": "./tiny", "subfolder": "step320"}}, "step", 320),
+        ({"model_args": {"pretrained": "base", "peft": "acme/x"}}, "model", "acme/x"),
+        ({"model_args": {"model": "gpt-x"}}, "model", "gpt-x"),
+    ],
+)  # fmt: skip
+def test_what_the_configuration_says(tmp_path: Path, said, column, expected) -> None:
+    config = {"model": "hf", "model_args": {"pretrained": "a"}, **said}
+    names = [config["model_args"].get(k) for k in ("peft", "pretrained", "model")]
+    write_run(tmp_path, config=config, model_name=next(filter(None, names)))
+
+    found = trial_of(tmp_path)[column]
+    assert (None if pd.isna(found) else found) == expected
+
+
+def test_old_samples_alone_have_their_model_in_their_name(tmp_path: Path) -> None:
+    name = "pretrained__acme__toy-1b-seed3,dtype__float32_arc_easy.jsonl"
+    (tmp_path / name).write_text(json.dumps([as_of_040(choice_sample(0))]))
+
+    trial = trial_of(tmp_path)
+    assert (trial["model"], trial["train_seed"], trial["task"]) == (
+        "acme/toy-1b",
+        3,
+        "arc_easy",
+    )
+
+
+def test_samples_under_any_name_have_their_folder_s(tmp_path: Path) -> None:
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy/answers.jsonl").write_text(json.dumps(choice_sample(0)))
+
+    trial = trial_of(tmp_path)
+    assert (trial["model"], trial["task"]) == ("toy", "answers")
+
+
+def test_what_is_asked_shows_in_samples_alone(tmp_path: Path) -> None:
+    one = choice_sample(0)
+    single = {"gen_args_0": one["arguments"]["gen_args_0"]}
+    lone = {"gen_args_0": {"arg_0": "some text"}}
+    kinds = {
+        "multiple_choice": one,
+        "loglikelihood": one | {"arguments": single, "resps": [[["-1.0", "True"]]]},
+        "generate_until": text_sample(0, ["a"], "a"),
+        "loglikelihood_rolling": one | {
+            "arguments": lone, "resps": [["-9.0"]],
+            "metrics": ["bits_per_byte"], "bits_per_byte": [-9.0, 9],
+        },
+    }  # fmt: skip
+    for kind, sample in kinds.items():
+        (tmp_path / f"samples_{kind}_{TIME}.jsonl").write_text(json.dumps(sample))
+
+    trials = load_results([tmp_path]).trials.set_index("task")
+    assert trials["output_type"].to_dict() == {kind: kind for kind in kinds}
+
+
+def test_the_first_of_several_references_is_the_target(tmp_path: Path) -> None:
+    targets = {"['Paris', 'paris']": "Paris", "[3": "[3", "['a' ]": "['a' ]", "": ""}
+    for target, expected in targets.items():
+        sample = text_sample(0, ["x"], "x", target=target)
+        path = tmp_path / f"samples_toy_{TIME}.jsonl"
+        path.write_text(json.dumps(sample))
+        assert load_results([path]).responses["target"].tolist() == [expected]
+    path.write_text(json.dumps(text_sample(0, ["x"], "x", target=["Paris", "paris"])))
+    assert load_results([path]).responses["target"].tolist() == ["Paris"]
+
+
+def test_filters_beyond_those_that_are_named_are_numbered(tmp_path: Path) -> None:
+    samples = [as_of_043(text_sample(0, ["x"], "x", score=s)) for s in (0, 0.25, 0.5)]
+    path = tmp_path / f"samples_toy_{TIME}.jsonl"
+    path.write_text("\n".join(map(json.dumps, samples)))
+
+    assert metrics_of(path)[0] == {
+        "exact_match,none": 0.0,
+        "exact_match,filter 2": 0.25,
+        "exact_match,filter 3": 0.5,
+    }
+
+
+def test_a_later_filter_with_two_scores_for_an_item_is_refused(tmp_path: Path) -> None:
+    samples = [text_sample(0, ["x"], "x", filter_=f) for f in ("a", "b")]
+    samples += [text_sample(0, ["x"], "x", filter_="b", score=1)]
+    path = write_samples(tmp_path / f"samples_toy_{TIME}.jsonl", samples)
+
+    with pytest.raises(HarnessError, match=r"jsonl:3: item 0 stands there twice under"):
+        load_results([path])
+
+
+def test_lines_that_are_there_twice_count_once(tmp_path: Path) -> None:
+    """Several processes may append to one file."""
+    samples = [choice_sample(i) for i in range(3)]
+    path = write_samples(tmp_path / f"samples_toy_mc_{TIME}.jsonl", samples * 2)
+    assert len(load_results([path]).responses) == 3
+    both = [text_sample(0, ["x"], "x", filter_=f) for f in ("a", "b")]
+    path = write_samples(tmp_path / f"samples_toy_gen_{TIME}.jsonl", both * 2)
+    assert metrics_of(path)[0].keys() == {"exact_match,a", "exact_match,b"}
+
+
+def test_choices_keep_their_own_space_and_letters(tmp_path: Path) -> None:
+    sample = choice_sample(0)
+    for c, choice in enumerate(("Ä", " B", "C", "D")):
+        sample["arguments"][f"gen_args_{c}"]["arg_1"] = choice
+
+    row = one_row(tmp_path, sample, target_delimiter=" ")
+    assert list(row["choice_chars"]) == [1, 2, 1, 1]
+    assert list(row["choice_bytes"]) == [2, 2, 1, 1]
+    assert row["formulation"] == "cloze"
+    letters = choice_sample(0)
+    for c, choice in enumerate("ABCD"):
+        letters["arguments"][f"gen_args_{c}"]["arg_1"] = f" {choice}"
+    assert one_row(tmp_path, letters)["formulation"] == "choice"
+    declared = {"metadata": {"formulation": "cloze"}}
+    assert one_row(tmp_path, letters, **declared)["formulation"] == "cloze"
+
+
+def test_turns_of_a_conversation_are_a_prompt_too(tmp_path: Path) -> None:
+    sample = text_sample(0, ["x"], "x")
+    turns = [{"role": "user", "content": "0 + 0 ="}]
+    sample["arguments"]["gen_args_0"]["arg_0"] = turns
+
+    row = one_row(tmp_path, sample, output_type="generate_until")
+    assert row["prompt_digest"] == digest(turns)
+
+
+def test_lines_unlike_the_first_are_read_in_full(tmp_path: Path) -> None:
+    """More choices, other metrics: what the first line looks like is no rule."""
+    more = choice_sample(1)
+    more["arguments"]["gen_args_4"] = {
+        **more["arguments"]["gen_args_0"],
+        "arg_1": " ox",
+    }
+    more["resps"] += [[["-0.5", "True"]]]
+    other = choice_sample(2) | {"metrics": ["acc", "f1"], "f1": 0.5}
+    write_run(tmp_path, {"toy": [choice_sample(0), more, other, choice_sample(3)]})
+
+    rows = load_results([tmp_path]).responses
+    assert [len(lls) for lls in rows["choice_logprobs"]] == [4, 5, 4, 4]
+    assert [name for name, _ in rows["metrics"][2]] == ["acc,none", "f1,none"]
+
+
+def test_metrics_may_be_called_anything(tmp_path: Path) -> None:
+    """Names that a struct cannot have, and those that a sample has anyway."""
+    odd = {"a\nb": 1.0, 'q"\\': 0.5, "": 0.25, "größe": 2.0}
+    samples = [choice_sample(i) | odd | {"metrics": [*odd, "doc"]} for i in range(2)]
+    path = write_samples(tmp_path / f"samples_toy_{TIME}.jsonl", samples)
+
+    assert metrics_of(path)[1] == {f"{name},none": value for name, value in odd.items()}
+
+
+def test_a_file_with_no_sample_in_it_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / f"samples_toy_{TIME}.jsonl"
+    for nothing in ("", "\n\n", "[]", "[ ]"):
+        path.write_text(nothing)
+        with pytest.raises(HarnessError, match="it holds no sample"):
+            load_results([path])
