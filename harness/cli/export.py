@@ -200,6 +200,25 @@ def _to_openmetrics(asked: _Asked) -> None:
     _say(asked, "the last step of each model")
 
 
+def _to_every_eval_ever(asked: _Asked) -> None:
+    from harness.export.every_eval_ever import write_every_eval_ever
+    from harness.export.folder import export_folder
+
+    scores = asked.measured()
+    with export_folder(Path(asked.place), To.eee.value) as folder:
+        n = write_every_eval_ever(scores, folder, organization=asked.organization)
+    _say(asked, f"{n} evaluations")
+
+
+def _to_mlflow(asked: _Asked) -> None:
+    from harness.export.mlflow import write_mlflow
+
+    n_runs, n_new = write_mlflow(
+        asked.measured(), asked.place, experiment=asked.experiment
+    )
+    _say(asked, f"{n_runs} runs, {n_new} new numbers")
+
+
 def _table(asked: _Asked) -> Any:
     from harness.export.tables import response_table, score_table
 
@@ -220,7 +239,9 @@ def _say(asked: _Asked, what: str) -> None:
 
 WAYS: dict[To, Callable[[_Asked], None]] = {
     To.lm_eval: _to_lm_eval,
+    To.eee: _to_every_eval_ever,
     To.parquet: _to_parquet,
     To.csv: _to_csv,
     To.openmetrics: _to_openmetrics,
+    To.mlflow: _to_mlflow,
 }

@@ -47,16 +47,26 @@ class Measured:
     score: Estimate
     """Over items, with their clusters where they are known; repeats are averaged."""
 
+    n_items: int
+    """Items with a score; with clusters `score.n` counts these instead."""
+
     n_items_total: int
     n_unscored: int
     """Items of which no answer could be scored; they are left out."""
 
-    finished_at: datetime
+    finished_at: datetime | None
+    """When its last answer was given, where that is known."""
+
     responses: pd.DataFrame
     """Its answers, with columns of `frames.JOINED`."""
 
     values: npt.NDArray[np.float64]
     """The score of each answer; ``nan`` where there is none."""
+
+    @property
+    def seconds(self) -> float | None:
+        """When its last answer was given, in seconds since 1970."""
+        return None if self.finished_at is None else self.finished_at.timestamp()
 
     @property
     def condition(self) -> str:
@@ -115,12 +125,14 @@ def _measured(
     values: npt.NDArray[np.float64],
     confidence_level: float,
 ) -> Measured:
+    import pandas as pd
+
     places, item = np.unique(part["item_index"].to_numpy(), return_inverse=True)
     n_scored = np.bincount(item[~np.isnan(values)], minlength=len(places))
     total = np.bincount(item, np.nan_to_num(values), minlength=len(places))
     is_scored = n_scored > 0
     bounds = METRICS.get(metric.partition(",")[0], UNKNOWN_METRIC)
-    first = part.iloc[0]
+    first, last = part.iloc[0], part["finished_at"].max()
     return Measured(
         **{name: plain(first[name]) for name in (*WHO, *CONDITION)},
         backend=str(first["backend"]),
@@ -132,9 +144,10 @@ def _measured(
             confidence_level=confidence_level,
             bounds=(bounds.low, bounds.high),
         ),
+        n_items=int(is_scored.sum()),
         n_items_total=int(part["n_items_total"].max()),
         n_unscored=int((~is_scored).sum()),
-        finished_at=part["finished_at"].max().to_pydatetime(),
+        finished_at=None if pd.isna(last) else last.to_pydatetime(),
         responses=part,
         values=values,
     )

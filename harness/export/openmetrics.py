@@ -14,7 +14,7 @@ FAMILIES = {
     "evalvar_score_low": "Lower end of the interval over items.",
     "evalvar_score_high": "Upper end of the interval over items.",
     "evalvar_score_standard_error": "Standard error over items.",
-    "evalvar_score_items": "Items, or clusters of items, behind the score.",
+    "evalvar_score_items": "Items behind the score.",
     "evalvar_score_unscored_items": "Items of which no answer could be scored.",
     "evalvar_score_step": "Optimizer steps taken by the checkpoint.",
     "evalvar_score_finished_timestamp_seconds": "When it was evaluated.",
@@ -48,7 +48,8 @@ def openmetrics(scores: Iterable[Measured], *, timestamps: bool = False) -> str:
         for labels, one in sorted(last.items(), key=lambda pair: pair[0]):
             value = _values(one)[family]
             if value is not None:
-                when = f" {one.finished_at.timestamp():.3f}" if timestamps else ""
+                is_known = timestamps and one.seconds is not None
+                when = f" {one.seconds:.3f}" if is_known else ""
                 lines.append(f"{family}{labels} {_number(value)}{when}")
     return "\n".join([*lines, "# EOF", ""])
 
@@ -59,8 +60,8 @@ def _values(one: Measured) -> dict[str, float | None]:
         zip(
             FAMILIES,
             (
-                *(score.value, *score.interval, score.se, score.n, one.n_unscored),
-                *(one.step, one.finished_at.timestamp()),
+                *(score.value, *score.interval, score.se, one.n_items, one.n_unscored),
+                *(one.step, one.seconds),
             ),
             strict=True,
         )
@@ -92,7 +93,7 @@ def _escaped(text: str) -> str:
 
 
 def _age(one: Measured) -> tuple[int, float]:
-    return (-1 if one.step is None else one.step), one.finished_at.timestamp()
+    return (-1 if one.step is None else one.step), one.seconds or 0
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -146,9 +146,16 @@ def _arrow(frame: pd.DataFrame, names: tuple[str, ...]) -> pa.Table:
     )
 
 
-def _lines(rows: Any) -> str:
+def _lines(rows: Iterable[Sequence[Any]]) -> str:
+    rows = [*rows]
+    # A lone carriage return ends a line for many readers, and csv leaves it bare.
+    has_return = any("\r" in one for row in rows for one in row if isinstance(one, str))
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(
+        text,
+        lineterminator="\n",
+        quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL,
+    ).writerows(rows)
     return text.getvalue()
 
 
