@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.marks import Marks
+    from harness.stats.calibration import Calibration
     from harness.stats.compare.results import Choice, Comparison
     from harness.stats.pairs import Correction
 
@@ -119,6 +120,7 @@ def compare(
     """Say who is better, at which task, and how surely, paired by item."""
     from harness.report.sheets.compare import compare_sheets
     from harness.report.sheets.sheet import show
+    from harness.stats.calibration import a_a
     from harness.stats.compare.table import compare as compared
 
     kinds = [_kind(path) for path in outputs or ()]
@@ -143,10 +145,20 @@ def compare(
         look=look,
         trials=found.trials,
     )
+    equal: tuple[Calibration, ...] = ()
+    if "html" in kinds:
+        equal = a_a(
+            found.responses,
+            metric=metric,
+            kind="continuous" if is_continuous else "discrete",
+            task=task,
+            formulation=formulation,
+            confidence_level=confidence,
+        )
     title = f"{comparison.baseline} against {', '.join(comparison.names[1:])}"
     for path, kind in zip(outputs or (), kinds, strict=True):
         with open_output(path) as write:
-            write(_written(comparison, kind, title))
+            write(_written(comparison, kind, title, equal))
     if json_ or format_ is TableFormat.json:
         print_json("evalvar.compare/1", comparison.to_dict())
     elif format_ is TableFormat.table:
@@ -158,7 +170,12 @@ def compare(
         print(_written(comparison, str(format_), title), end="")
 
 
-def _written(comparison: Comparison, kind: str, title: str) -> str:
+def _written(
+    comparison: Comparison,
+    kind: str,
+    title: str,
+    equal: Sequence[Calibration] = (),
+) -> str:
     """Return a comparison as a file of this kind holds it."""
     from harness.report.sheets.compare import compare_sheets
     from harness.report.sheets.sheet import markup
@@ -166,7 +183,7 @@ def _written(comparison: Comparison, kind: str, title: str) -> str:
     if kind == "html":
         from harness.report.page import render_comparison
 
-        return render_comparison(comparison, title=title)
+        return render_comparison(comparison, title=title, calibration=equal)
     if kind == "json":
         document = {"schema": "evalvar.compare/1", **comparison.to_dict()}
         return json.dumps(document, indent=2, allow_nan=False) + "\n"

@@ -837,6 +837,8 @@ def difference_sentence(name: str, row: TaskDifference) -> str:
         )
         if ends := signed_interval(row.simultaneous):
             told.append(f"after correction {ends}")
+        if row.sequential and (ends := signed_interval(row.sequential)):
+            told.append(f"however often looked at {ends}")
     told += [scores, count(row.n_items, "item")]
     if row.reason:
         told.append(row.reason)

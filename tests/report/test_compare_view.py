@@ -219,3 +219,20 @@ def test_a_large_comparison_is_small_enough_to_send():
     html = render_comparison(comparing.many(), title="Many")
 
     assert len(html.encode()) - len(bundle_text().encode()) < 2_500_000
+
+
+def test_intervals_for_looking_again_stand_beside_the_others():
+    task = comparing.task_comparison(
+        "t", {"a": 0.5, "b": 0.6}, sequential=comparing.Interval(-0.01, 0.21)
+    )
+    compared = comparing.comparison([task], looks="confidence sequences")
+    html = render_comparison(compared, title="Again")
+    (candidate,) = figures_in(html)["difference-forest"]["candidates"]
+
+    assert "[−0.010, +0.210]" in rows_of(html, "difference-forest-table")[0]
+    assert "Looking again is allowed for: confidence sequences." in html
+    assert any(
+        "however often looked at [−0.010, +0.210]" in words
+        for trace in candidate["traces"][2:]
+        for words in trace["text"]
+    )

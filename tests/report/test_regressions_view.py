@@ -227,3 +227,12 @@ def test_trends_mark_the_first_bad_step_and_changed_settings(simulated):
     }
 
     assert marks == {"▼ first bad point": [110], "◇ a setting changed": [101]}
+
+
+def test_courses_that_are_too_short_say_so():
+    short, _ = history_table([history("a", wobble(2, 0.5))])
+    long, _ = history_table([history("b", wobble(12, 0.5))])
+
+    assert "No course has enough points" in shown(short)
+    assert "list more steps" in shown(short)
+    assert "Nothing broke in 1 course; 1 more too short to tell." in shown((*short, *long))

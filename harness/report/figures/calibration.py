@@ -73,8 +73,13 @@ def shares_figure(
     )
     figure.update_layout(
         **layout(),
-        xaxis={"title": {"text": "p-value"}, "range": [-0.02, 1.02], **axis()},
-        yaxis={"title": {"text": "share of pairs up to it"}, "range": [-0.02, 1.02]}
+        xaxis={"title": {"text": "p-value"}, "range": [-0.02, 1.02], "zeroline": False}
+        | axis(),
+        yaxis={
+            "title": {"text": "share of pairs up to it"},
+            "range": [-0.02, 1.02],
+            "zeroline": False,
+        }
         | axis(),
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         height=380,

@@ -306,6 +306,7 @@ def _difference_table(comparison: Comparison, rows: Sequence[_Row]) -> Table:
             ("Verdict", False),
             ("Difference", True),
             ("After correction", True),
+            ("However often looked at", True),
             ("These checkpoints alone", True),
             (baseline, True),
             ("Candidate's score", True),
@@ -347,6 +348,9 @@ def _difference_line(one: _Row) -> Line:
                 detail=ends(row.difference.interval),
             ),
             Cell(text=ends(row.simultaneous) or text.UNDEFINED),
+            Cell(text=ends(row.sequential) or text.UNDEFINED)
+            if row.sequential
+            else Cell(text=text.UNDEFINED, reason="was not asked for"),
             Cell(text=ends(row.over_items) or text.UNDEFINED),
             _side_cell(row.baseline),
             _side_cell(row.candidate),
@@ -457,6 +461,11 @@ def _methods(comparison: Comparison, rows: Sequence[_Row]) -> tuple[str, ...]:
         *(f"Difference: {method}." for method in methods),
         *(f"Test: {test}." for test in tests),
         f"Correction: {CORRECTIONS[comparison.correction]}.",
+        *(
+            [f"Looking again is allowed for: {comparison.looks}."]
+            if comparison.looks
+            else []
+        ),
         f"Fewer than {text.count(comparison.min_items, 'item')} are too few data.",
     )
 

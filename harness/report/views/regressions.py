@@ -16,7 +16,6 @@ from harness.report.cells import (
     Line,
     Spark,
     Table,
-    condition_detail,
     estimate_cell,
     number_cell,
 )
@@ -104,7 +103,7 @@ def _view(
         sentences=tuple(
             regression_sentence(one) for one in broken[: text.MAX_SENTENCES]
         )
-        or (f"Nothing broke in {text.count(len(rows), 'course')}.",),
+        or (_quiet(rows),),
         table=_table([line for _, line in sorted(lines, key=lambda pair: pair[0])]),
         points=_points(shown),
         left_out=""
@@ -143,6 +142,17 @@ def _view(
     )
 
 
+def _quiet(rows: Sequence[TaskHistory]) -> str:
+    few = sum(row.state == "too few points" for row in rows)
+    if few == len(rows):
+        return (
+            "No course has enough points to tell a step from noise; "
+            f"{text.FILLS['one-checkpoint']}."
+        )
+    told = f"Nothing broke in {text.count(len(rows) - few, 'course')}"
+    return f"{told}; {few:,} more too short to tell." if few else f"{told}."
+
+
 def _lines(row: TaskHistory) -> list[tuple[str, Line]]:
     return [
         (state, _line(row, state, one))
@@ -158,7 +168,7 @@ def _line(row: TaskHistory, state: str, one: Regression | None) -> Line:
         cells=(
             Cell(
                 text=text.condition_name(history),
-                detail=f"{history.metric} · {condition_detail(history)}",
+                detail=" · ".join(filter(None, [history.metric, history.formulation])),
             ),
             Cell(text=text.clean(history.model)),
             Cell(
