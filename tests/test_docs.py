@@ -11,6 +11,7 @@ import pytest
 from blocks import PAGES, ROOT, Block, blocks, name_of, run_console
 
 from harness.errors import ErrorCode
+from harness.gate.policy import load_policy
 from harness.starter import write_starter
 from harness.suite import load_suite
 
@@ -104,6 +105,15 @@ def test_suites_in_the_docs_are_suites(page: Path, block: Block, tmp_path):
     path.write_text(block.text)
     if "checkpoints:" in block.text:
         load_suite(path)
+
+
+@pytest.mark.parametrize(("page", "block"), of_language("yaml"))
+def test_policies_in_the_docs_are_policies(page: Path, block: Block, tmp_path):
+    if not re.search(r"^critical:", block.text, re.MULTILINE):
+        pytest.skip("it is no policy")
+    path = tmp_path / "gate.yaml"
+    path.write_text(block.text)
+    load_policy(path)
 
 
 @pytest.mark.parametrize(("page", "block"), of_language("console"))
