@@ -292,13 +292,13 @@ class _Source:
         *,
         held: float = HELD_BYTES,
     ) -> None:
-        self.pattern = None if pattern is None else PathPattern(pattern)
         readers: list[Reader] = [
             LmEval(cluster_field=cluster_field) if isinstance(one, LmEval) else one
             for one in READERS
         ]
         self.sniffed = sniff(paths, readers, format=format)
         self.problems = [*self.sniffed.problems]
+        self._fields = self._said_by_paths(pattern)
         self.listen: Listen = listen or (lambda *_: None)
         self._tell: Callable[[str], None] = lambda _: None
         self.held = held
@@ -306,20 +306,42 @@ class _Source:
 
     def __iter__(self) -> Iterator[_Taken | dict[str, Any]]:
         total = sum(claimed.n_bytes for claimed in self.sniffed.claimed)
-        done, unmatched = 0, []
-        for claimed in self.sniffed.claimed:
+        done = 0
+        for claimed, fields in zip(self.sniffed.claimed, self._fields, strict=True):
             self._tell = partial(self.listen, done, total)
             self._tell(claimed.path.name)
-            fields: Mapping[str, Any] | None = {}
-            if self.pattern:
-                fields = self.pattern.fields(str(claimed.path), claimed.below)
-                if fields is None:
-                    unmatched.append(claimed)
             yield from self._of_file(claimed, fields or {})
             done += claimed.n_bytes
         self.listen(total, total, "")
-        if self.pattern and unmatched:
-            self._say_unmatched(self.pattern.pattern, unmatched)
+
+    def _said_by_paths(self, pattern: str | None) -> list[Mapping[str, Any] | None]:
+        """Return what the path of each file says; None where it does not match."""
+        files = self.sniffed.claimed
+        if pattern is None:
+            return [None] * len(files)
+        matcher = PathPattern(pattern)
+        said = [matcher.fields(str(one.path), one.below) for one in files]
+        others = [
+            one for one, fields in zip(files, said, strict=True) if fields is None
+        ]
+        if files and len(others) == len(files):
+            raise InputError(
+                f"pattern {pattern!r} matches none of {len(files)} files, such as "
+                f"{others[0].below}",
+                code="pattern-field",
+            )
+        if others:
+            self._add(
+                Problem(
+                    file=str(others[0].path),
+                    line=None,
+                    reason=f"--pattern {pattern!r} does not match {len(others)} of "
+                    f"{len(files)} files, this one first; they are taken as they are",
+                    code="pattern-field",
+                    is_left_out=False,
+                )
+            )
+        return said
 
     def _of_file(
         self, claimed: Claimed, fields: Mapping[str, Any]
@@ -389,28 +411,6 @@ class _Source:
     def _add(self, problem: Problem) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
-
-    def _say_unmatched(self, pattern: str, unmatched: Sequence[Claimed]) -> None:
-        n = len(self.sniffed.claimed)
-        first = unmatched[0]
-        reason = (
-            f"--pattern {pattern!r} does not match {len(unmatched)} of {n} files, "
-            "this one first; they are taken as they are"
-        )
-        if len(unmatched) == n:
-            raise InputError(
-                f"pattern {pattern!r} matches none of {n} files, such as {first.below}",
-                code="pattern-field",
-            )
-        self._add(
-            Problem(
-                file=str(first.path),
-                line=None,
-                reason=reason,
-                code="pattern-field",
-                is_left_out=False,
-            )
-        )
 
 
 class _Taken:

@@ -253,3 +253,15 @@ def test_of_a_large_file_it_is_told_how_far_it_is(
 
     import_results(None, [tmp_path], listen=lambda done, total, what: told.append(what))
     assert any(what.endswith(".jsonl: 6 answers") for what in told)
+
+
+@pytest.mark.parametrize("pattern", ["nobody{step}", "{colour}"])
+def test_a_pattern_is_refused_before_anything_is_written(
+    tmp_path: Path, pattern: str
+) -> None:
+    write_run(tmp_path / "in")
+    store = Store.create(tmp_path / "store")
+
+    with pytest.raises(InputError):
+        import_results(store, [tmp_path / "in"], pattern=pattern)
+    assert Store(tmp_path / "store").attempts().num_rows == 0
