@@ -131,8 +131,8 @@ def noise_floor(
         apart=np.flatnonzero(same).tolist() + sorted(breaks),
         confidence_level=confidence_level,
     )
-    last = history.run_scores[-1]
-    n_seeds = int((~np.isnan(last).all(1)).sum())
+    last = history.run_scores[-1:]
+    n_seeds = int((~np.isnan(last)).any(2).sum())
     seeds = seed_sd(history.seed_scores[-last_n:].T, confidence_level=confidence_level)
     runs = run_sd(
         history.run_scores[-last_n:],

@@ -203,8 +203,9 @@ def test_the_same_checkpoint_twice_is_no_pair_of_neighbours():
     assert found.floor.value == pytest.approx(np.std(means, ddof=1))
 
 
-def test_where_nothing_is_known_it_says_so():
-    found = noise_floor(history([0.5]))
+@pytest.mark.parametrize("means", [[0.5], []])
+def test_where_nothing_is_known_it_says_so(means):
+    found = noise_floor(history(means))
 
     assert found.used == ""
     assert math.isnan(found.floor.value)
