@@ -20,6 +20,7 @@ import typer
 
 import harness
 from harness import cli, frames, stats
+from harness.gate.policy import policy_schema
 from harness.suite import suite_schema
 
 
@@ -79,7 +80,15 @@ def _default(option: Any) -> str:
 
 def suite_keys() -> str:
     """Return a table of keys for each part of a suite file."""
-    schema = suite_schema()
+    return _keys(suite_schema())
+
+
+def policy_keys() -> str:
+    """Return a table of keys for each part of a gate's policy."""
+    return _keys(policy_schema())
+
+
+def _keys(schema: dict[str, Any]) -> str:
     lines: list[str] = []
     parts = {"The file": schema} | schema["definitions"]
     for name, part in parts.items():
@@ -106,6 +115,11 @@ PARTS = {
     "TaskEntry": "tasks",
     "TemplateEntry": "templates",
     "Resources": "resources",
+    "CriticalRules": "critical",
+    "SupportingRules": "supporting",
+    "AdvisoryRules": "advisory",
+    "HistoryRules": "history",
+    "ConfirmRules": "confirm",
 }
 """What a reader looks for, by the name of the class."""
 
@@ -114,6 +128,8 @@ def _kind(value: dict[str, Any]) -> str:
     if "anyOf" in value:
         kinds = [_kind(v) for v in value["anyOf"] if v.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))
+    if "const" in value:
+        return f"`{value['const']}`"
     if "enum" in value:
         return ", ".join(f"`{choice}`" for choice in value["enum"])
     if "$ref" in value:
