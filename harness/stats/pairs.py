@@ -254,7 +254,7 @@ def paired_difference(
             np.array(better), np.array(worse), n, confidence_level=confidence_level
         )
         p_value = mcnemar_p_value(np.array(better), np.array(worse))
-        cautions = _discordant_cautions(better + worse, n)
+        cautions = discordant_cautions(better + worse, n)
         se = math.sqrt(_ternary_variance(better, worse, n) / n) if n > 1 else math.nan
     else:
         method, test = HALL, T_TEST
@@ -568,7 +568,8 @@ def _mean_se(values: Floats, codes: npt.NDArray[np.intp] | None) -> float:
     return float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
 
 
-def _discordant_cautions(n_discordant: int, n: int) -> tuple[Caution, ...]:
+def discordant_cautions(n_discordant: int, n: int) -> tuple[Caution, ...]:
+    """Return the caution that models differ on too few of n items to be told apart."""
     if n_discordant >= FEW_DISCORDANT:
         return ()
     return (

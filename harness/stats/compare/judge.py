@@ -37,9 +37,24 @@ from harness.stats.compare.results import (
 from harness.stats.compare.rounds import Round, Uncompared
 from harness.stats.compare.verdicts import judged
 from harness.stats.estimate import UNDEFINED, Caution, Estimate, Interval, undefined
-from harness.stats.intervals import HALL, hall_interval, is_binary, score_interval
+from harness.stats.intervals import (
+    HALL,
+    PREVAILING_ITEMS,
+    hall_interval,
+    interval_cautions,
+    is_binary,
+    score_interval,
+)
+from harness.stats.pairs import (
+    FEW_DISCORDANT,
+    MCNEMAR,
+    T_TEST,
+    TANGO,
+    AllPairs,
+    Correction,
+    discordant_cautions,
+)
 from harness.stats.pairs import HALL as HALL_OF_PAIRS
-from harness.stats.pairs import MCNEMAR, T_TEST, TANGO, AllPairs, Correction
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -156,6 +171,7 @@ def judge_tasks(rounds: Sequence[Round], rules: Rules) -> tuple[TaskComparison, 
     ]
     rows: list[list[TaskDifference]] = [[] for _ in rounds]
     for r, place, match in duels:
+        flips = _flips(rounds[r], place)
         rows[r].append(
             _difference(
                 _condition(rounds[r]),
@@ -163,10 +179,10 @@ def judge_tasks(rounds: Sequence[Round], rules: Rules) -> tuple[TaskComparison, 
                 match,
                 None if match is None else next(found),
                 rules,
-                flips=_flips(rounds[r], place),
+                flips=flips,
                 n_unpaired=_n_unpaired(rounds[r], place),
                 mismatches=rounds[r].mismatches[place],
-                cautions=_own_cautions(rounds[r], place),
+                cautions=_own_cautions(rounds[r], place, flips),
             )
         )
     return tuple(
@@ -516,10 +532,18 @@ def _unpaired(n: int) -> tuple[Caution, ...]:
     return (Caution("items-not-shared", text),)
 
 
-def _own_cautions(round_: Round, place: int) -> tuple[Caution, ...]:
-    """Return what the two sides' tables say, each once."""
+def _own_cautions(round_: Round, place: int, flips: Flips) -> tuple[Caution, ...]:
+    """Return what the two sides' tables say, and that few items differ; each once."""
     members = (round_.members[0], round_.members[place])
     own = [c for one in members if one is not None for c in one.cautions]
+    n_apart = flips.n_worse + flips.n_better
+    n = n_apart + flips.n_equal
+    if place in round_.comparable and n:
+        own += discordant_cautions(n_apart, n)
+        if FEW_DISCORDANT <= n_apart < PREVAILING_ITEMS and not flips.is_counted:
+            chosen = round_.scored(0, place)
+            first, second = (round_.scores[p][:, chosen].mean(0) for p in (0, place))
+            own += interval_cautions("hall", second - first, round_.codes(chosen))
     return tuple(dict.fromkeys(own))
 
 

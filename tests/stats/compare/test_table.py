@@ -135,6 +135,22 @@ def test_tasks_are_corrected_for_each_candidate(answered, compared, right):
         assert (row.verdict in ("better", "worse")) == (row.p_adjusted < 0.05)
 
 
+def test_few_items_that_differ_are_told(answered, compared, codes):
+    a = np.arange(100) % 2 * 1.0
+    b = a.copy()
+    b[:3] = 1 - b[:3]
+    row = only(compared(answered({("a", "t"): a, ("b", "t"): b})))
+    assert "few-discordant" in codes(row)
+
+    half = np.vstack([a, a])
+    half[1, :8] = 1 - half[1, :8]
+    row = only(
+        compared(answered({("a", "t"): np.vstack([a, a]), ("b", "t"): half}),
+                 fixed={"train_seed"})
+    )  # fmt: skip
+    assert "one-score-prevails" in codes(row)
+
+
 def test_few_items_are_not_judged_and_do_not_count_in_the_correction(
     answered, compared, right
 ):
