@@ -6,7 +6,7 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+Judged = TypeVar("Judged", Cell, MissingTask)
 Condition = tuple[Any, ...]
 
 DRAWN = ("repeat", "fewshot_seed", "sample_seed")
@@ -189,6 +190,8 @@ class _Night:
             own, result = self._tier(tier, compared[tier], history, look, absent)
             cells += own
             results.append(result)
+            if result.decision != "fail":
+                missing = [_forgiven(one) if one in absent else one for one in missing]
         decisions = {result.decision for result in results}
         status: Status = (
             "failed"
@@ -606,10 +609,13 @@ def _why_passed(
     return ["not shown to be worse"]
 
 
-def _forgiven(cell: Cell) -> Cell:
-    if cell.decision != "fail":
-        return cell
-    return replace(cell, decision="pass", reasons=(*cell.reasons, "tolerated"))
+def _forgiven(one: Judged) -> Judged:
+    """Return what does not fail its tier as what does not count."""
+    if one.decision != "fail":
+        return one
+    if isinstance(one, Cell):
+        return replace(one, decision="pass", reasons=(*one.reasons, "tolerated"))
+    return replace(one, decision="pass", reason=f"{one.reason}; tolerated")
 
 
 def _condition(row: TaskDifference) -> Condition:
@@ -623,7 +629,7 @@ def _mean_row(
     if comparison.average is None or not comparison.average.differences:
         return None
     trail = mean_trail(
-        [row.trail for row in rows],
+        [r.trail for r in rows if r.difference.verdict != "not comparable"],
         rules=policy.history,
         confidence_level=policy.confidence_level,
     )

@@ -331,6 +331,38 @@ def test_a_missing_task_means_what_the_policy_says(nights, judged, rule, status)
     assert not result.missing[0].is_broken
 
 
+def test_a_missing_supporting_task_is_tolerated_like_a_regression(nights, judged):
+    responses = nights(quiet("a", "b"))
+    is_gone = (responses["task"] == "b") & (responses["step"] == N)
+    responses = responses[~is_gone.to_numpy(dtype=bool)]
+
+    def of(tolerate):
+        tier = {"tasks": ["*"], "missing": "fail", "tolerate": tolerate}
+        return judged(responses, critical=None, supporting=tier)
+
+    assert of(1).status == "passed"
+    assert of(1).missing[0].decision == "pass"
+    assert of(1).missing[0].reason.endswith("; tolerated")
+    assert of(0).status == "failed"
+    assert of(0).missing[0].decision == "fail"
+
+
+def test_the_mean_is_of_what_can_be_compared(nights, judged):
+    responses = nights(quiet("a", "b", "c"))
+    is_other = (responses["step"] == N) & (responses["task"] == "c")
+    is_other = is_other.to_numpy(dtype=bool)
+    responses.loc[is_other, "prompt_digest"] += "x"
+    responses.loc[is_other, "template_digest"] = "other"
+
+    result = judged(responses, critical=None, supporting=["*"])
+
+    mean = result.tiers[0].mean
+    assert mean is not None
+    assert mean.against_history is not None
+    own = [cell_of(result, task).against_history.score for task in "ab"]
+    assert mean.against_history.score == pytest.approx(np.mean(own))
+
+
 def test_a_task_that_is_named_must_be_there(nights, judged):
     result = judged(nights(quiet("a")), critical=["a", "gone", "g*"])
 
