@@ -70,8 +70,8 @@ def test_a_loss_is_told_with_what_changed(evalvar, lost):
     assert "▼ known regression" in out
     assert "◇ m step 600: torch: 2.8 → 2.9 (task)" in out
     assert (
-        "m · task: ▼ known regression since step 800, −0.208 [−0.268, −0.156] over "
-        "200 items, after step 700; 3 points so far." in out
+        "m · task: ▼ known regression since step 800 of 2026-03-09, −0.208 [−0.268, "
+        "−0.156] over 200 items, after step 700; 3 points so far." in out
     )
 
 

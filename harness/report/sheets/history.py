@@ -112,6 +112,8 @@ def regression_sentence(one: Regression) -> str:
     name = f"{clean(one.model)} · {clean(one.task)}"
     first, latest = one.between
     since = one.first_bad.label
+    if one.by == "date" and one.first_bad.step is not None and one.first_bad.when:
+        since += f" of {one.first_bad.when.date().isoformat()}"
     if first.place != latest.place:
         since += f" (between {first.label} and {latest.label})"
     size = f"{signed(one.difference.value)} {signed_interval(one.difference.interval)}"

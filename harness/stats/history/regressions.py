@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from harness.stats.estimate import Estimate, Interval, or_none
 from harness.stats.history.change import ChangePoints, Step
-from harness.stats.history.points import History, Point
+from harness.stats.history.points import By, History, Point
 from harness.stats.history.prediction import Prediction
 from harness.stats.history.segments import SHORTEST, successive_df
 from harness.stats.intervals import check_level
@@ -33,6 +33,8 @@ class Regression:
 
     Attributes
     ----------
+    by : {"step", "date"}
+        What its points are.
     first_bad : Point
         The first on the lower level.
     last_good : Point
@@ -64,6 +66,7 @@ class Regression:
     model: str
     condition: dict[str, Any]
     metric: str
+    by: By
     first_bad: Point
     last_good: Point
     between: tuple[Point, Point]
@@ -99,6 +102,7 @@ class Regression:
             "model": self.model,
             **self.condition,
             "metric": self.metric,
+            "by": self.by,
             "state": self.state,
             "is_confirmed": self.is_confirmed,
             "first_bad": self.first_bad.to_dict(),
@@ -343,6 +347,7 @@ def _regression(
         model=history.model,
         condition=history.condition,
         metric=history.metric,
+        by=history.by,
         first_bad=points[first_bad],
         last_good=points[last_good],
         between=(points[between[0]], points[between[1]]),

@@ -176,7 +176,7 @@ def _at_price(
         return level_starts(last, series.n), np.zeros_like(price)
     least = np.full(len(series.n), np.inf)
     best, slopes = np.zeros(series.y.shape, dtype=bool), slope.copy()
-    for first in (slope, _slope_beside_a_step(series, slope)):
+    for first in (slope, slope_beside_a_step(series, slope)):
         now = first
         for _ in range(N_SLOPES):
             y = series.y - now[:, None] * series.x
@@ -208,7 +208,7 @@ def line_slope(series: Series, starts: Flags | None = None) -> Floats:
     return np.asarray((w * dx * y).sum(1) / np.where(squares > 0, squares, 1))
 
 
-def _slope_beside_a_step(series: Series, slope: Floats) -> Floats:
+def slope_beside_a_step(series: Series, slope: Floats) -> Floats:
     """Return each series' slope of least squares beside the one step that fits best.
 
     By regression on the place and on each step in turn, both less what a line explains

@@ -16,8 +16,11 @@ from harness.stats.history.change import change_points, change_points_of_all
 from harness.stats.history.penalties import PRICES, RATES, penalty_factor
 from harness.stats.history.segments import (
     SHORTEST,
+    Series,
     level_starts,
+    line_slope,
     partition,
+    slope_beside_a_step,
     successive_df,
 )
 
@@ -199,6 +202,35 @@ def test_a_slope_is_no_step():
     assert places(
         change_points(rising - 8 * (np.arange(30) >= 18), trend="linear")
     ) == [18]
+
+
+@given(st.integers(5, 15), st.integers(0, 999), st.floats(-2, 2))
+def test_a_slope_beside_a_step_is_that_of_least_squares(n, seed, rise):
+    rng = np.random.default_rng(seed)
+    y, w, x = rng.standard_normal(n), rng.uniform(0.5, 2, n), np.arange(float(n))
+    y = y + rise * x
+    root = np.sqrt(w)
+    fits = []
+    for place in range(SHORTEST, n - SHORTEST + 1):
+        columns = np.column_stack([np.ones(n), x, x >= place])
+        found, squares, *_ = np.linalg.lstsq(
+            columns * root[:, None], y * root, rcond=None
+        )
+        fits.append((float(squares[0]), float(found[1])))
+    series = Series(x[None], y[None], w[None], np.array([n]))
+
+    assert slope_beside_a_step(series, line_slope(series))[0] == pytest.approx(
+        min(fits)[1]
+    )
+
+
+def test_a_rise_of_the_scores_moves_no_step():
+    for seed in range(40):
+        y = noisy((0, 8), (3, 8), seed=seed)
+        rising = y + 0.7 * np.arange(16)
+        assert places(change_points(y, trend="linear")) == places(
+            change_points(rising, trend="linear")
+        )
 
 
 # ---- blips -----------------------------------------------------------------------
