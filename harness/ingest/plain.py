@@ -35,7 +35,7 @@ NUMBERS = {
 
 TRIAL = (
     *("model", "step", "train_seed", "task", "template", "num_fewshot"),
-    *("fewshot_seed", "sample_seed", "finished_at"),
+    *("fewshot_seed", "sample_seed", "formulation", "generation", "finished_at"),
 )
 """What tells trials apart."""
 
@@ -233,8 +233,6 @@ def _part(table: _Table, spool: Spool, key: Key) -> Part:
     return Part(
         trial={
             **{name: value for name, value in said.items() if value is not None},
-            "formulation": "",
-            "generation": "",
             "repeats": scores.n_repeats,
             "output_type": "generate_until",
             "sampled": scores.n_repeats > 1,
@@ -410,6 +408,8 @@ def _trials(
         "model": text("model", None),
         "task": text("task", table.path.stem),
         "template": text("template", "default"),
+        "formulation": text("formulation", ""),
+        "generation": text("generation", ""),
         "finished_at": text("finished_at", None),
     }
     item = text("item_id", None)

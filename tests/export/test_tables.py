@@ -68,7 +68,8 @@ def test_scores_come_back_as_what_they_were(responses, kind, tmp_path):
 
     assert loaded.problems == ()
     assert len(loaded.trials) == responses["trial_id"].nunique()
-    assert ours["item_id"].tolist() == back["item_id"].tolist()
+    for column in ("item_id", "generation", "formulation", "step"):
+        assert ours[column].tolist() == back[column].tolist()
     scored = score_responses(ours, ["exact_match"])["exact_match"]
     theirs = [dict(one)["exact_match"] for one in back["metrics"]]
     np.testing.assert_array_equal(scored, theirs)
