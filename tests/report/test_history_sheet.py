@@ -1,11 +1,14 @@
 """The sheet of histories: what each cell and sentence says, and where lists end."""
 
+import datetime as dt
+
 import numpy as np
 import pytest
 from stats.history.designs import history
 
-from harness.report.sheets.history import history_sheet, missing_sheet
-from harness.report.sheets.sheet import as_text
+from harness.marks import Mark
+from harness.report.sheets.history import history_sheet, marks_sheet, missing_sheet
+from harness.report.sheets.sheet import as_text, markup
 from harness.stats.history.missing import missing_runs
 from harness.stats.history.points import Change
 from harness.stats.history.table import history_table
@@ -70,3 +73,24 @@ def test_paces_and_why_there_is_none():
     assert "m: a checkpoint every 100 steps" in as_text(
         missing_sheet(missing_runs([noisy((0.5, 6))]))
     )
+
+
+def test_a_mark_in_full():
+    mark = Mark(
+        mark_id="1",
+        kind="acknowledged",
+        name="",
+        model=None,
+        step=None,
+        task="t",
+        reason="known",
+        until=dt.date(2026, 12, 31),
+        author=None,
+        set_at=dt.datetime(2026, 11, 1, tzinfo=dt.UTC),
+    )
+    sheet = marks_sheet([mark])
+
+    ((_, (cells,)),) = sheet.parts
+    assert cells[2:] == ("all models", "t", "2026-11-01", "unknown", *cells[6:])
+    assert cells[6:] == ("2026-12-31", "known")
+    assert markup(sheet, "csv").splitlines()[1].endswith("2026-11-01T00:00:00+00:00")
