@@ -15,14 +15,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.library import Results, load
+    from harness.library import Results, figure, load
 
 try:
     __version__ = version("evalvar")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["Results", "__version__", "load"]
+__all__ = ["Results", "__version__", "figure", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from harness.stats.ranks import RankMethod
     from harness.stats.tables import Kind
 
+ComparisonFigure = Literal["forest", "flips", "pairs"]
+
 FigureName = Literal["trend", "trend-continuous", "spread", "snr", "monotonicity"]
 
 CHOICE = re.compile(r"(?P<model>.+?)(@(?P<step>\d+))?(#(?P<seed>-?\d+))?", re.DOTALL)
@@ -415,6 +417,53 @@ confidence_level, clusters, fixed, allow
         return _asked(current, model=model, task=task, formulation=formulation)
 
 
+def figure(
+    comparison: Comparison,
+    name: ComparisonFigure = "forest",
+    *,
+    candidate: str | None = None,
+    task: str | None = None,
+) -> go.Figure:
+    """Return a figure of a comparison as plotly's object.
+
+    ``forest`` is the difference at each task with its interval, ``flips`` how many
+    items were lost and gained at each, ``pairs`` every choice against every other.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        From `Results.compare`.
+    name : str
+        One of these.
+    candidate : str, optional
+        Whose differences; the first candidate's if absent. ``pairs`` has all.
+    task : str, optional
+        Which of the ``pairs``; the average over tasks if absent.
+
+    Raises
+    ------
+    DesignError
+        ``no-figure``: there is none of this name, or nothing that it could show.
+        ``unknown-model``, ``unknown-task``.
+    """
+    from harness.report.views.compare import compare_sections
+
+    names = get_args(ComparisonFigure)
+    if name not in names:
+        raise DesignError(
+            f"there is no figure {name!r}; choose one of {', '.join(names)}",
+            code="no-figure",
+        )
+    sections = compare_sections(comparison)
+    drawn = {one.kind: one for section in sections for one in section.drawn}.get(name)
+    if drawn is None or drawn.figure is None:
+        why = "no item changed" if name == "flips" else "too little can be compared"
+        raise DesignError(f"figure {name} shows nothing here: {why}", code="no-figure")
+    if name == "pairs":
+        return _pair_map(drawn.figure, drawn, task)
+    return _bars(drawn.figure, drawn.extra["candidates"], candidate)
+
+
 def load(path: str | Path, *more: str | Path, pattern: str | None = None) -> Results:
     """Read stores, or the files and folders of other tools.
 
@@ -537,3 +586,55 @@ def _the_one(name: str, drawn: Sequence[Drawn]) -> go.Figure:
             f"figure {name} shows nothing here: {reason}", code="no-figure"
         )
     return drawn[0].figure
+
+
+def _pair_map(figure: go.Figure, drawn: Drawn, task: str | None) -> go.Figure:
+    """Fill in one task, as the page's menu does."""
+    tasks = drawn.extra["tasks"]
+    if task is not None and task not in tasks:
+        raise DesignError(
+            f"there are no pairs of task {task!r}; choose of "
+            f"{', '.join(filter(None, tasks))}",
+            code="unknown-task",
+        )
+    choices = drawn.menu.choices if drawn.menu else ()
+    (values,) = choices[0 if task is None else tasks.index(task)].traces
+    figure.data[0].update(values)
+    figure.update_xaxes(categoryarray=values["x"])
+    return figure.update_yaxes(categoryarray=values["y"])
+
+
+def _bars(
+    figure: go.Figure, candidates: Sequence[Mapping[str, Any]], candidate: str | None
+) -> go.Figure:
+    """Fill in one candidate's rows, as the page's script does."""
+    from harness.report.figures.dots import ROW_HEIGHT
+
+    known = {one["name"]: one for one in candidates}
+    if candidate is not None and candidate not in known:
+        raise DesignError(
+            f"there is no candidate {candidate!r}; choose of {', '.join(known)}",
+            code="unknown-model",
+        )
+    shown = candidates[0] if candidate is None else known[candidate]
+    for trace, values in zip(figure.data, shown["traces"], strict=True):
+        trace.update(values)
+    rows = shown["rows"]
+    for row in rows:
+        if row.get("note"):  # what has no place says why
+            figure.add_annotation(
+                text=row["note"],
+                x=0.01,
+                xref="paper",
+                xanchor="left",
+                y=row["label"],
+                showarrow=False,
+            )
+    figure.update_xaxes(shown["axis"] if "axis" in shown else {"range": shown["range"]})
+    return figure.update_layout(
+        height=110 + ROW_HEIGHT * len(rows),
+        yaxis={
+            "categoryarray": [row["label"] for row in rows],
+            "range": [len(rows) - 0.5, -0.5],
+        },
+    )

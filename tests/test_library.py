@@ -285,3 +285,74 @@ def test_what_is_no_result_of_any_tool_is_refused(tmp_path):
     with pytest.raises(InputError) as told:
         harness.load(tmp_path)
     assert told.value.code == "results-missing"
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    write_starter(folder, demo=True)
+    return harness.load(folder / "demo").compare("zoo-tiny", "zoo-small", delta=0.02)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Three made-up models at two tasks."""
+    store = tmp_path_factory.mktemp("store")
+    run_fake(store, models=("a", "b", "c"), seeds=(0,), steps=(0,))
+    return harness.load(store).compare(min_items=1_000)
+
+
+def test_a_forest_has_a_row_for_each_task_and_the_average(compared):
+    figure = harness.figure(compared)
+
+    rows = [*compared.differences, *compared.average.differences]
+    drawn = {
+        label: value
+        for trace in figure.data[2:]  # after the band and the outer intervals
+        for label, value in zip(trace.y, trace.x, strict=True)
+    }
+    assert sorted(drawn.values()) == sorted(row.difference.value for row in rows)
+    assert figure.layout.yaxis.categoryarray[-1] == "average of 4 tasks"
+    assert set(figure.layout.yaxis.categoryarray) == {*drawn}
+    assert not figure.layout.annotations
+
+
+def test_flips_are_those_of_the_comparison(compared):
+    lost, gained = harness.figure(compared, "flips").data
+
+    counts = {row.task: row.flips for row in compared.differences}
+    assert dict(zip(lost.y, lost.x, strict=True)) == {
+        task: -flips.n_lost for task, flips in counts.items()
+    }
+    assert dict(zip(gained.y, gained.x, strict=True)) == {
+        task: flips.n_gained for task, flips in counts.items()
+    }
+
+
+def test_what_cannot_be_drawn_is_a_row_of_words(three):
+    figure = harness.figure(three, candidate="c")
+
+    words = [note.text for note in figure.layout.annotations]
+    assert len(words) >= 2
+    assert all("too few data" in word for word in words[:2])
+
+
+def test_pairs_are_of_one_task(three):
+    average = harness.figure(three, "pairs")
+    one = harness.figure(three, "pairs", task="t2")
+
+    assert average.data[0].z != one.data[0].z
+    assert [*one.layout.xaxis.categoryarray] == ["a", "b", "c"]
+    assert [*one.layout.yaxis.categoryarray] == ["a", "b", "c"]
+
+
+def test_a_figure_of_a_comparison_that_is_none_is_refused(compared, three):
+    for comparison, options, code in (
+        (compared, {"name": "forrest"}, "no-figure"),
+        (compared, {"name": "pairs"}, "no-figure"),
+        (compared, {"candidate": "zoo-tiny"}, "unknown-model"),
+        (three, {"name": "pairs", "task": "t3"}, "unknown-task"),
+    ):
+        with pytest.raises(DesignError) as told:
+            harness.figure(comparison, **options)
+        assert told.value.code == code

@@ -24,6 +24,11 @@ comparison: Comparison = results.compare(
 )
 figure: go.Figure = results.figure("trend", task="t")
 
+forest: go.Figure = harness.figure(comparison, candidate="b@100#0")
+pairs: go.Figure = harness.figure(comparison, "pairs", task="t")
+
+harness.figure(results)  # type: ignore[arg-type]
+harness.figure(comparison, "trend")  # type: ignore[arg-type]
 results.figure("forrest")  # type: ignore[arg-type]
 results.variance(rank_method="pearson")  # type: ignore[arg-type]
 results.compare("a", "b", correction="bonferroni")  # type: ignore[arg-type]
