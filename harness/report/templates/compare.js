@@ -43,6 +43,8 @@ PARTS.push(({ figures, byId, say, state, chosen, select, fitting, layRows, isNar
       font: { size: 12, color: layout.hoverlabel.bordercolor },
     }));
     layRows(layout, shown, spec.rowHeight);
+    // A name has no room there, and would lose both its ends.
+    if (isNarrow()) layout.xaxis.title.text = "candidate − baseline";
     return { data: spec.data, layout };
   }
 

@@ -60,6 +60,9 @@ MARKS = {
 MAX_FLIPPED = 40
 """Places of items, on either side, that the page keeps of a task and candidate."""
 
+NOTE = 90
+"""Characters of what stands in a row that has no place; the table has all of it."""
+
 MAX_PAIRS = 500
 """Rows of the table of pairs; of more, it has those of the average alone."""
 
@@ -235,7 +238,9 @@ def forest(
                 **({} if row.is_average else {"task": row.task}),
                 "last": row.is_average,
                 "value": text.place(row.value),
-                "note": "" if is_drawn(row, marks) else escape(also["note"]),
+                "note": ""
+                if is_drawn(row, marks)
+                else escape(text.shortened(also["note"], NOTE)),
             }
             for row, also in rows
         ],
@@ -291,8 +296,9 @@ def _forest_sentence(comparison: Comparison, rows: Sequence[_Row]) -> str:
         f"The largest sure difference: {text.clean(largest.row.candidate.name)} is "
         f"{largest.row.verdict} on {largest.name}, "
         f"{text.signed(largest.row.difference.value)} "
-        f"{text.signed_interval(largest.row.difference.interval)}. Thick lines are "
-        f"{level} intervals of one task alone, thin ones hold for all tasks together."
+        f"{text.signed_interval(largest.row.simultaneous)} once all tasks are allowed "
+        f"for. Thick lines are {level} intervals of one task alone, thin ones hold for "
+        "all tasks together, and verdicts are theirs."
     )
 
 
