@@ -13,8 +13,8 @@ from typer.exceptions import TyperException
 # The order of imports is that of the help.
 # isort: off
 from harness.cli import (  # noqa: F401
-    init, run, import_, analyse, compare, gate, history, power, prompts, select, share,
-    export,
+    init, run, import_, analyse, compare, gate, calibrate, history, power, prompts,
+    select, share, export,
     keep,
 )  # fmt: skip
 

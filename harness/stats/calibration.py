@@ -125,12 +125,46 @@ def a_a(
     kind: Kind = "discrete",
     task: str | None = None,
     formulation: str | None = None,
+    steps: tuple[int | None, int | None] = (None, None),
     confidence_level: float = 0.95,
 ) -> tuple[Calibration, ...]:
     """Return how often equal models are found to differ, from what is stored.
 
-    `calibration_table` of the scores of `responses`, of which copies count once, and
-    with the clusters of their items.
+    The rows of `calibrate`, which has the parameters and errors.
+    """
+    rows, _ = calibrate(
+        responses,
+        metric=metric,
+        kind=kind,
+        task=task,
+        formulation=formulation,
+        steps=steps,
+        confidence_level=confidence_level,
+    )
+    return rows
+
+
+def calibrate(
+    responses: pd.DataFrame,
+    *,
+    metric: str | None = None,
+    kind: Kind = "discrete",
+    task: str | None = None,
+    formulation: str | None = None,
+    steps: tuple[int | None, int | None] = (None, None),
+    confidence_level: float = 0.95,
+) -> tuple[tuple[Calibration, ...], tuple[Refused, ...]]:
+    """Return the `calibration_table` of what is stored, and what was refused.
+
+    Copies of answers count once, as `harness.stats.collapse.collapse` says; clusters
+    are those that are stored.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        Columns of `harness.frames.JOINED`.
+    metric, kind, task, formulation, steps
+        As `harness.stats.facets.facet_scores` takes them.
 
     Raises
     ------
@@ -141,17 +175,21 @@ def a_a(
     """
     responses, cautions = collapse(responses)
     tables = facet_scores(
-        responses, metric=metric, kind=kind, task=task, formulation=formulation
+        responses,
+        metric=metric,
+        kind=kind,
+        task=task,
+        formulation=formulation,
+        steps=steps,
     )
     known = responses.loc[responses["cluster"].notna(), ["item_id", "cluster"]]
     clusters = dict(known.drop_duplicates("item_id").itertuples(index=False, name=None))
-    rows, _ = calibration_table(
+    return calibration_table(
         tables,
         clusters=clusters,
         confidence_level=confidence_level,
         cautions=cautions,
     )
-    return rows
 
 
 def calibration_table(
@@ -343,8 +381,8 @@ def _sets(table: FacetScores, clusters: Mapping[str, str]) -> list[tuple[Draws, 
     sets = [(draws, one) for draws, one in found if one is not None]
     if not sets:
         raise DesignError(
-            "no checkpoint was measured twice; ask for repeats of sampled answers or "
-            f"several few-shot seeds, or list {MIN_SEEDS} training seeds",
+            "no checkpoint has several draws that differ; ask for repeats of sampled "
+            f"answers or several few-shot seeds, or list {MIN_SEEDS} training seeds",
             code="too-few-replicates",
         )
     return sets
