@@ -70,6 +70,16 @@ def test_models_of_one_name_go_by_their_source(evalvar, tmp_path: Path) -> None:
     assert "evalvar power" not in out
 
 
+def test_scores_without_items_cannot_be_paired(evalvar, tmp_path: Path) -> None:
+    where = write_run(tmp_path / "old")
+    for samples in where.glob("samples_*"):
+        samples.unlink()
+    status, _, err = evalvar("compare", "old")
+
+    assert status == 2
+    assert "old: scores without items, which cannot be paired" in err
+
+
 @needs_checkout
 def test_every_file_is_written_before_the_table_is_printed(
     evalvar, tmp_path: Path

@@ -352,6 +352,12 @@ class _Source:
 
             loaded = load_results([path], pattern=pattern)
             self.responses, self.trials = loaded.responses, loaded.trials
+            if self.responses.empty:
+                raise InputError(
+                    f"{path}: scores without items, which cannot be paired; give "
+                    "results with samples, as lm-eval's --log_samples writes them",
+                    code="nothing-stored",
+                )
         if self.responses.empty:
             raise InputError(
                 f"{path}: no finished trial; there is nothing to compare",

@@ -367,6 +367,18 @@ def test_all_pairs_are_corrected_over_tasks_and_ranked(answered, compared, right
     )
 
 
+def test_metrics_of_which_less_is_better_are_negated(answered, compared, right):
+    responses = answered({("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.7)})
+    errors = 1 - right(1, 0.5)[0], 1 - right(2, 0.7)[0]
+    wer = np.concatenate(errors)
+    responses["metrics"] = [[("wer,none", value)] for value in wer]
+    row = only(compared(responses, metric="wer,none"))
+
+    assert row.metric == "wer,none (negated)"
+    assert row.verdict == "better"
+    assert_allclose(row.difference.value, errors[0].mean() - errors[1].mean())
+
+
 def test_the_baseline_may_be_any(answered, compared, right):
     responses = answered({("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.6)})
     forth, back = only(compared(responses)), only(compared(responses, baseline="b"))
@@ -483,3 +495,39 @@ def test_looks_may_have_levels_of_their_own(answered, compared, right):
 def only_of(comparison, name):
     rows = [row for row in comparison.differences if row.candidate.name == name]
     return rows[0]
+
+
+def test_tasks_in_unlike_units_have_no_average(answered, compared, right):
+    scores = {(m, t): right([k, len(t)], 0.5) for k, m in enumerate("ab")
+              for t in ("t", "uu")}  # fmt: skip
+    responses = answered(scores)
+    likelihood = responses["task"] == "uu"
+    responses.loc[likelihood, "output_type"] = "loglikelihood"
+    responses.loc[likelihood, "target_logprob"] = -np.arange(400) / 100.0
+    comparison = compared(responses, kind="continuous")
+
+    assert comparison.average is None
+    assert comparison.uncompared == (
+        (AVERAGE, "tasks are scored in unlike units: prob_correct, logprob_correct"),
+    )
+
+
+def test_sides_scored_by_unlike_metrics_are_told(answered, compared, right):
+    scores = {("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.5)}
+    responses = answered(scores)
+    of_b = responses["model"] == "b"
+    responses.loc[of_b, ["choice_logprobs", "output_type"]] = [None, "unknown"]
+    responses["metrics"] = [[("f1,none", 1.0)]] * len(responses)
+    comparison = compared(responses)
+
+    assert comparison.tasks[0].differences == ()
+    assert comparison.uncompared[0][1] == (
+        "b is scored by f1,none, the baseline by acc; name one metric for both"
+    )
+
+
+def test_a_side_that_no_metric_could_score_was_not_asked(answered, compared, right):
+    scores = {("a", "t"): right(1, 0.5), ("b", "t"): np.full(200, np.nan)}
+    comparison = compared(answered(scores))
+
+    assert comparison.uncompared[0][1] == "b was not asked it"
