@@ -215,10 +215,10 @@ def _samples(trial: Mapping[str, Any], rows: pa.Table) -> Iterator[dict[str, Any
 
 
 def _arguments(first: Mapping[str, Any], is_text: bool) -> dict[str, Any]:
-    """Return a request for each choice, without texts: a store keeps none."""
+    """Return a request for each choice, its texts empty: a store keeps none."""
     n = 1 if is_text else max(1, len(first["choice_logprobs"] or ()))
-    second: Any = {} if is_text else None
-    return {f"gen_args_{i}": {"arg_0": None, "arg_1": second} for i in range(n)}
+    second: Any = {} if is_text else ""
+    return {f"gen_args_{i}": {"arg_0": "", "arg_1": second} for i in range(n)}
 
 
 def _resps(answers: Sequence[Mapping[str, Any]], is_text: bool) -> list[Any]:

@@ -22,6 +22,12 @@ BEGINNING = b'{"item_id"'
 
 ITEM_ID = re.compile(r"[0-9a-f]{16}")
 
+SAID_ALONE = (
+    *("prompt_digest", "choice_chars", "choice_bytes", "choice_tokens"),
+    *("target_index", "target_bytes", "target_tokens", "cluster"),
+)
+"""Columns that only our document tells: the texts of the sample are empty."""
+
 READ_ELSEWHERE = frozenset(
     {"item_id", "item_index", "repeat", "status", "text", "answer", "metrics"}
 )
@@ -54,7 +60,8 @@ def own_rows(
     item_id = own.get("item_id")
     if not isinstance(item_id, str) or not ITEM_ID.fullmatch(item_id):
         return [*rows]
-    same = {
+    same = dict.fromkeys(SAID_ALONE)
+    same |= {
         field.name: own[field.name]
         for field in ROWS
         if field.name in own.keys() - READ_ELSEWHERE

@@ -256,7 +256,19 @@ def test_only_what_fits_its_column_is_taken_from_a_document(said, kept):
     doc = json.dumps({"item_id": "0123456789abcdef", **said}).encode()
     [row] = own_rows(doc, None, [ROW])
 
-    assert row == {**ROW, "item_id": "0123456789abcdef", **kept}
+    own = {**ROW, "item_id": "0123456789abcdef", **kept}
+    assert {name: value for name, value in row.items() if value is not None} == own
+
+
+def test_lengths_that_a_store_does_not_know_stay_unknown(tmp_path):
+    one = trial(attempt_id="a", output_type="multiple_choice")
+    row = response(attempt_id="a", choice_logprobs=[-1.0, -2.0], target_index=0)
+    write(tmp_path, [one], [row])
+    back = load_results([tmp_path / "out"]).responses
+
+    assert back["choice_chars"].isna().all()
+    assert back["prompt_digest"].isna().all()
+    assert back["target_index"].tolist() == [0]
 
 
 @pytest.mark.parametrize(

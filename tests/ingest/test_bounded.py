@@ -63,6 +63,35 @@ def test_no_zip_file_is_refused(tmp_path, data):
     assert caught.value.code == "results-broken"
 
 
+@pytest.mark.parametrize(
+    ("method", "told"), [(0, "by method 12"), (8, "cut off"), (93, "damaged")]
+)
+def test_members_that_cannot_be_unpacked_are_told(tmp_path, method, told):
+    content = json.dumps(list(range(500))).encode()
+    data = zip_of({"x.json": content}, method)
+    if method == 0:
+        data = data.replace(b"\0\0\0\0\x21\0", b"\x0c\0\0\0\x21\0")
+    else:  # the stream ends before its end
+        packed = data.index(b"x.json") + 6
+        size = data.index(b"PK\x01\x02") - packed
+        less = size - 40
+        for at in (18, data.index(b"PK\x01\x02") + 20):
+            data = data[:at] + less.to_bytes(4, "little") + data[at + 4 :]
+    with (
+        archive(tmp_path / "a.eval", data) as opened,
+        pytest.raises(InputError, match=told) as caught,
+    ):
+        opened.json("x.json")
+
+    assert caught.value.code == "results-broken"
+
+
+def test_a_number_of_thousands_of_digits_is_told_in_a_stream_too(tmp_path):
+    (tmp_path / "a.json").write_text('{"samples": [' + "1" * 5000 + "]}")
+    with pytest.raises(InputError, match="no JSON"):
+        list(json_members(tmp_path / "a.json", {"samples"}))
+
+
 @pytest.mark.parametrize("method", [8, 93])
 def test_bombs_are_stopped_while_they_unpack(tmp_path, method, monkeypatch):
     monkeypatch.setattr(bounded, "MOST_BYTES", 2**22)

@@ -205,6 +205,13 @@ def test_a_bad_line_is_told(write, line):
     assert caught.value.line == 4
 
 
+def test_instances_that_are_not_there_are_told(tmp_path):
+    with pytest.raises(HarnessError) as caught:
+        read(tmp_path / "none_samples.jsonl")
+
+    assert caught.value.code == "results-broken"
+
+
 def test_a_line_without_end_is_refused(write, monkeypatch):
     monkeypatch.setattr(module, "MOST_BYTES", 100)
     with pytest.raises(HarnessError) as caught:

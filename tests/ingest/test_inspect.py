@@ -382,6 +382,14 @@ def test_what_is_no_log_is_refused(write, fields):
     assert caught.value.code == "results-broken"
 
 
+def test_a_member_that_is_no_sample_is_told(tmp_path):
+    header = json.dumps({**ANIMALS, "samples": None}).encode()
+    path = tmp_path / "log.eval"
+    path.write_bytes(zip_of({"header.json": header, "samples/1_epoch_1.json": b"[]"}))
+    with pytest.raises(HarnessError, match="no object"):
+        read(path)
+
+
 def test_an_archive_without_its_start_is_refused(write):
     path = write(ANIMALS, "eval", without=("header.json",))
     with pytest.raises(HarnessError, match="neither"):

@@ -217,6 +217,16 @@ def test_more_rows_than_a_file_can_hold_are_refused(tmp_path, monkeypatch):
     assert caught.value.code == "results-too-large"
 
 
+def test_names_of_tasks_are_no_paths(copy):
+    [path] = copy.rglob("results_*.json")
+    content = json.loads(path.read_text())
+    content["results"] = {"../../x|0": {"em": 0.5}, "a\0b|0": {"em": 0.25}}
+    path.write_text(json.dumps(content))
+    [found] = Lighteval().read(path)
+
+    assert [row["task"] for row in found.aggregates] == ["../../x", "a\0b"]
+
+
 def test_results_that_are_none_are_refused(tmp_path):
     path = tmp_path / RESULTS.name
     for content in ("[]", '{"results": {}}', '{"config_general": {"model_name": "m"}}'):

@@ -231,6 +231,34 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
             list(reader.read(tmp_path / "none"))
 
 
+def test_a_cell_of_any_length_does_not_hide_the_line(write):
+    long = "x" * 200_000
+    with pytest.raises(HarnessError, match="line 3: score"):
+        found(write(f"item,model,score,text\na,m,1,{long}\nb,m,?,x\n"))
+
+
+def test_a_header_that_ends_within_quotes_is_told(write):
+    with pytest.raises(HarnessError) as caught:
+        found(write('"item,model,score\n'))
+
+    assert caught.value.code in ("results-broken", "missing-columns")
+
+
+def test_damaged_pages_are_told(tmp_path):
+    path = tmp_path / "t.parquet"
+    n = 5000
+    items = pa.array([str(i * 7919 % 10007) for i in range(n)])
+    table = pa.table({"item": items, "model": ["m"] * n, "score": [1.0] * n})
+    pq.write_table(table, path, compression="zstd")
+    data = bytearray(path.read_bytes())
+    data[40:4000] = bytes(3960)
+    path.write_bytes(bytes(data))
+    with pytest.raises(HarnessError, match="damaged") as caught:
+        found(path)
+
+    assert caught.value.code == "results-broken"
+
+
 def test_formulas_and_script_stay_text(write):
     text = "item,model,score,text\n=1+1,<script>,1,@SUM(A1)\n"
     [part] = found(write(text, "t.csv")).parts
