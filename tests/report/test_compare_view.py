@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from report import comparing
@@ -236,3 +237,31 @@ def test_intervals_for_looking_again_stand_beside_the_others():
         for trace in candidate["traces"][2:]
         for words in trace["text"]
     )
+
+
+def test_partial_sides_have_a_badge_and_gaps_of_pairs_their_reason(three):
+    task = three.tasks[0]
+    part = comparing.side("a", 0.6, n_items=50, total=900)
+    row = replace(task.differences[0], candidate=part)
+    d = task.pairs.pairs.difference.copy()
+    d[0, 1] = d[1, 0] = float("nan")
+    pairs = replace(task.pairs, pairs=replace(task.pairs.pairs, difference=d))
+    odd = replace(task, differences=(row, task.differences[1]), pairs=pairs)
+    html = render_comparison(
+        comparing.comparison([odd, *three.tasks[1:]]), title="Partial"
+    )
+    traces = figures_in(html)["pair-map"]["menu"]["choices"][1]["traces"][0]
+
+    assert "partial: 50 of 900 items" in html
+    assert traces["hovertext"][0][1] == "t1: base and a cannot be compared"
+    assert traces["text"][0][1] == ""
+
+
+def test_no_pair_that_can_be_compared_says_so(three):
+    tasks = [replace(task, pairs=None) for task in three.tasks]
+    html = render_comparison(
+        comparing.comparison(tasks, average=False), title="No pairs"
+    )
+
+    assert "No task was put to two choices that can be compared." in html
+    assert "pair-map" not in figures_in(html)

@@ -1,6 +1,7 @@
 """The page of a gate as text: the verdict, each comparison, and what is missing."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from report import gating
@@ -73,3 +74,15 @@ def test_hostile_tasks_are_text():
 
     assert "<b>evil" not in html
     assert html.count("<script") == 4
+
+
+def test_what_has_no_number_is_a_dash_with_its_reason():
+    sides = [gating.comparing.side(name, 0.5) for name in ("m@1", "m@10")]
+    row = gating.comparing.difference("t", *sides, "too few data")
+    none = replace(sides[1], score=row.difference)
+    row = replace(row, candidate=none)
+    cell = gating.cell("t", 0.5, 0.5, "inconclusive", against_baseline=row)
+    html = render_gate(gating.gate([cell], status="inconclusive"), title="Odd")
+
+    assert '<abbr title="no score">–' in html
+    assert '<abbr title="too few items">–' in html
