@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from ingest.lm_eval_files import choice_sample, results, write_run
 
@@ -156,6 +157,21 @@ def test_options_reach_the_comparison(evalvar) -> None:
     assert document["confidence_level"] > 0.95
     assert (row["metric"], row["delta"]) == ("prob_correct", 0.5)
     assert row["verdict"] == "better"
+
+
+@needs_checkout
+def test_the_document_is_as_its_schema_says(evalvar) -> None:
+    _, schema, _ = evalvar("schema", "compare")
+    schema = json.loads(schema)
+    words = ("compare", EXAMPLE, "zoo-tiny@640", "zoo-tiny@640#1", "zoo-small@640#2")
+    _, out, _ = evalvar(*words, "--json", "--sequential", "cs")
+    document = json.loads(out)
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(document, schema)
+    named = schema["properties"]["tasks"]["items"]["properties"]["differences"]["items"]
+    assert set(document) == set(schema["properties"])
+    assert set(document["tasks"][0]["differences"][0]) == set(named["properties"])
 
 
 @needs_checkout

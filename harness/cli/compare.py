@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from harness.cli.app import ANALYSE, app
+from harness.cli.app import ANALYSE, app, schema_app
 from harness.cli.options import (
     ConfidenceOption,
     FormatOption,
@@ -168,6 +168,16 @@ def compare(
             print(f"report: {path}")
     else:
         print(_written(comparison, str(format_), title), end="")
+
+
+@schema_app.command(
+    "compare", epilog="Example: evalvar schema compare > compare.schema.json"
+)
+def compare_() -> None:
+    """Print the JSON Schema of what compare --json prints."""
+    from harness.stats.compare.schema import compare_schema
+
+    print(json.dumps(compare_schema(), indent=2))
 
 
 def _written(
