@@ -212,7 +212,8 @@ def part_cell(
 def condition_detail(row: Any) -> str:
     """Return how a task was asked, in words."""
     parts = [row.formulation] if row.formulation else []
-    parts.append(f"{row.num_fewshot}-shot")
+    if row.num_fewshot is not None:
+        parts.append(f"{row.num_fewshot}-shot")
     return " · ".join([*parts, *text.asked_words(row)])
 
 
