@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from harness.stats.pairs import Correction
 
 Floats = npt.NDArray[np.float64]
 
@@ -146,25 +143,3 @@ def both(
     )
     gap = (np.pi / 2 - start[..., 0]) / 2 * (density @ WEIGHTS) / (2 * np.pi)
     return np.asarray(np.clip(stdtr(df, t) - gap, 0, 1))
-
-
-def adjusted(p_values: npt.ArrayLike, correction: Correction) -> Floats:
-    """Return p-values that make up for their number, which is that of the last axis.
-
-    ``holm`` holds the chance of any false one, ``bh`` (Benjamini and Hochberg) the
-    expected share of false ones among those found; ``none`` changes nothing.
-    """
-    p_values = np.asarray(p_values, dtype=float)
-    if correction == "none" or p_values.shape[-1] == 0:
-        return p_values
-    order = np.argsort(p_values, axis=-1)
-    ascending = np.take_along_axis(p_values, order, axis=-1)
-    m = p_values.shape[-1]
-    if correction == "holm":
-        raised = np.maximum.accumulate(ascending * np.arange(m, 0, -1), axis=-1)
-    else:
-        shares = (ascending * m / np.arange(1, m + 1))[..., ::-1]
-        raised = np.minimum.accumulate(shares, axis=-1)[..., ::-1]
-    out = np.empty_like(p_values)
-    np.put_along_axis(out, order, np.minimum(raised, 1), axis=-1)
-    return out

@@ -76,14 +76,17 @@ def judge(
     the checkpoints before the candidate predict. It is a regression where all of this
     holds:
 
-    1. The candidate is worse than the baseline at the one-sided level
-       ``a = (1 - confidence_level) / 2``, by the paired test, or by one that allows for
-       the noise between checkpoints where that is the larger (`against_baseline`).
-    2. Its score is below the prediction from the last checkpoints at level `a`
+    1. The candidate is worse than the baseline at the one-sided level ``2 a``, with
+       ``a = (1 - confidence_level) / 2``, by the paired test and by one that allows for
+       the noise between checkpoints (`against_baseline`).
+    2. Its score is below the prediction from the last checkpoints at level ``2 a``
        (`against_history`), where there are enough of them.
     3. On quiet nights both looks are as bad as that (`both`) with a probability of at
        most `a`, corrected for the number of tasks in the tier.
     4. The loss is at least ``delta``.
+
+    Intervals of the looks are two-sided, of level ``1 - 4 a``, so that they show 1 and
+    2.
 
     Parameters
     ----------
@@ -263,7 +266,7 @@ class _Night:
             correction=policy.correction,
             delta={task: policy.delta_of(task) for task in tasks},
             min_items=policy.min_items,
-            confidence_level=policy.confidence_level,
+            confidence_level=policy.look_confidence_level,
             allow=policy.allow,
             trials=self.trials,
         )
@@ -277,7 +280,7 @@ class _Night:
             rows[is_own & rows["task"].isin(list(gated)).to_numpy(dtype=bool)],
             self.candidate,
             rules=self.policy.history,
-            confidence_level=self.policy.confidence_level,
+            confidence_level=self.policy.look_confidence_level,
         )
 
     def _calibration(self, gated: Mapping[str, Tier]) -> tuple[Calibration, ...]:
@@ -364,15 +367,16 @@ class _Night:
     # ---- one tier -----------------------------------------------------------------
 
     @property
-    def _alpha(self) -> float:
-        return (1 - self.policy.confidence_level) / 2
+    def _look_level(self) -> float:
+        return 1 - self.policy.confidence_level
 
     def _level(self, look: int) -> float:
+        alpha = self._look_level / 2
         if self.policy.looks == "each":
-            return self._alpha
+            return alpha
         from harness.stats.sequential import spend
 
-        return float(spend(self._alpha, look))
+        return float(spend(alpha, look))
 
     def _tier(
         self,
@@ -497,9 +501,9 @@ class _Night:
         if row.trail is not None and row.trail.can_predict:
             look = replace(row.trail.look, p_value=p_history)
         mark = self._acknowledged(difference.task)
-        with_noise = _with_noise(difference, noise, self._alpha)
-        is_worse = bool(p_baseline <= self._alpha and p_adjusted <= level)
-        is_below = look is None or look.p_value <= self._alpha
+        with_noise = _with_noise(difference, noise, self._look_level)
+        is_worse = bool(p_baseline <= self._look_level and p_adjusted <= level)
+        is_below = look is None or look.p_value <= self._look_level
         loss = -difference.difference.value
         state: State
         if why_not:
@@ -527,16 +531,16 @@ class _Night:
                 "recovered",
                 [f"acknowledged, and no worse now: {mark.reason}"],
             )
-        elif difference.verdict == "better" and 1 - p_baseline <= self._alpha:
+        elif difference.verdict == "better" and 1 - p_baseline <= self._look_level:
             state, reasons = "improved", ["better than the baseline"]
         elif difference.verdict in ("better", "no worse"):
             state, reasons = "no worse", [difference.reason]
         else:
             state = "passed"
             reasons = _why_passed(
-                is_worse=p_baseline <= self._alpha,
+                is_worse=p_baseline <= self._look_level,
                 is_level=p_adjusted <= level,
-                is_below=look is not None and look.p_value <= self._alpha,
+                is_below=look is not None and look.p_value <= self._look_level,
                 is_small=loss < delta,
                 has_history=look is not None,
             )
@@ -631,7 +635,7 @@ def _mean_row(
     trail = mean_trail(
         [r.trail for r in rows if r.difference.verdict != "not comparable"],
         rules=policy.history,
-        confidence_level=policy.confidence_level,
+        confidence_level=policy.look_confidence_level,
     )
     return _Row(difference=comparison.average.differences[0], trail=trail)
 

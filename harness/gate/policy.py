@@ -191,11 +191,11 @@ class Policy(Section):
         "matches counts.",
     )
     confidence_level: Annotated[
-        float, Field(ge=0.5, le=0.9999), BeforeValidator(_number)
+        float, Field(ge=0.75, le=0.9999), BeforeValidator(_number)
     ] = Field(
         0.95,
-        description="Of intervals. On quiet nights at most 1 less this, half for each "
-        "of the two tiers that can fail, is red.",
+        description="Of quiet nights so many stay green at least: half of the rest may "
+        "be red in each of the two tiers that can fail.",
     )
     correction: Literal["holm", "bh", "none"] = Field(
         "holm", description="What makes up for the number of tasks in a tier."
@@ -275,6 +275,11 @@ class Policy(Section):
             for name in rules.tasks if rules else ():
                 if not GLOB & {*name} and self.tier(name) == tier:
                     yield tier, name
+
+    @property
+    def look_confidence_level(self) -> float:
+        """Of the intervals of each look: a look alone may be red twice as often."""
+        return round(2 * self.confidence_level - 1, 12)
 
     @property
     def digest(self) -> str:

@@ -130,7 +130,7 @@ class Cell:
     against_baseline : TaskDifference
         Candidate minus baseline over the items that both have.
     with_noise : Interval
-        Of the difference, at the policy's confidence level, checkpoints' noise among
+        Of the difference, at the policy's level for looks, checkpoints' noise among
         what it allows for; ``(nan, nan)`` where that is not known.
     against_history : HistoryLook or None
         ``None`` where there are too few checkpoints before it.
@@ -141,7 +141,7 @@ class Cell:
         corrected for the tasks of the tier.
     level : float
         The cell is red where `p_adjusted` is at most this, the loss at least `delta`,
-        and each look alone is as surprising as the confidence level says.
+        and each look alone at most at twice the level of a single night.
     decision : str
         What the state means to the gate in this tier, before regressions that the tier
         tolerates are forgiven.
@@ -406,6 +406,7 @@ class GateResult:
             "policy": self.policy.model_dump(),
             "policy_digest": self.policy.digest,
             "look": self.look,
+            "look_confidence_level": self.policy.look_confidence_level,
             "counts": dict(self.counts),
             "tiers": [tier.to_dict() for tier in self.tiers],
             "cells": [cell.to_dict() for cell in self.in_order()],

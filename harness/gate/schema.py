@@ -50,6 +50,7 @@ def gate_schema() -> Node:
         policy={"type": "object", "required": sorted(Policy.model_fields)},
         policy_digest=TEXT,
         look={"type": "integer", "minimum": 1},
+        look_confidence_level=NUMBER,
         counts=_object(**dict.fromkeys(STATES, COUNT)),
         tiers=_list(
             _object(

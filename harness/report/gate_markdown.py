@@ -9,12 +9,12 @@ from typing import NamedTuple
 from harness.gate.results import GateResult
 from harness.report.sheets.gate import (
     COLUMNS,
-    LEGEND,
     GatedRow,
     counts_sentence,
     environment_lines,
     gated_rows,
     in_tiers,
+    legend,
     other_sentences,
     tier_sentences,
     verdict_sentence,
@@ -138,7 +138,7 @@ class _Summary(NamedTuple):
             label="tier",
             frame=self.result.to_frame,
             notes=tuple(self.notes) if is_first else (),
-            remarks=(LEGEND,) if is_first else (),
+            remarks=(legend(self.result),) if is_first else (),
         )
         return MENTION.sub("&#64;", markup(sheet, "md")).strip()
 

@@ -120,17 +120,17 @@ def nights(*, n_tasks, n_before=10, loss=0.0, baseline=0.0, se=0.0, seed=1):
     second = against_history(score, before.mean(-1), sd * np.sqrt(1 + 1 / n_before), df)
     together = both(first, second, sd, float(df))
     adjusted = holm(together)
-    is_each = (first.p_value <= ALPHA) & (second.p_value <= ALPHA)
+    is_each = (first.p_value <= 2 * ALPHA) & (second.p_value <= 2 * ALPHA)
     return (adjusted <= ALPHA) & is_each, first.p_value
 
 
 @pytest.mark.parametrize(
-    ("n_tasks", "least"), [(1, 0.004), (2, 0.01), (3, 0.018), (8, 0.018)]
+    ("n_tasks", "least"), [(1, 0.012), (2, 0.016), (3, 0.018), (8, 0.018)]
 )
 def test_quiet_nights_are_red_as_often_as_said(n_tasks, least):
     red, _ = nights(n_tasks=n_tasks)
 
-    # Of one task or two each look's own level binds before that of both.
+    # Of one task each look's own level binds before that of both.
     rate = red.any(1).mean()
     assert least < rate < ALPHA + 4 * np.sqrt(ALPHA * (1 - ALPHA) / N_NIGHTS)
 
@@ -154,7 +154,7 @@ def test_history_holds_what_a_lucky_baseline_would_let_through():
 
 @pytest.mark.parametrize(
     ("loss", "n_tasks", "found"),
-    [(2, 1, 0.19), (3, 1, 0.44), (2, 5, 0.14), (3, 5, 0.34), (5, 5, 0.81)],
+    [(2, 1, 0.31), (3, 1, 0.60), (2, 5, 0.14), (3, 5, 0.34), (5, 5, 0.81)],
 )
 def test_a_real_loss_is_found_as_often_as_said(loss, n_tasks, found):
     red, _ = nights(n_tasks=n_tasks, loss=loss)

@@ -530,7 +530,7 @@ def test_a_level_is_asked_for_in_the_policy(spoiled, judged):
     result = judged(spoiled, confidence_level=0.9)
 
     assert result.tiers[0].level == pytest.approx(0.05)
-    assert cell_of(result, "a").against_baseline.difference.confidence_level == 0.9
+    assert cell_of(result, "a").against_baseline.difference.confidence_level == 0.8
 
 
 def test_the_correction_is_over_the_tasks_of_the_tier(spoiled, judged):

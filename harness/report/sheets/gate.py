@@ -109,7 +109,7 @@ def gate_sheet(result: GateResult) -> Sheet:
         label="tier",
         frame=result.to_frame,
         notes=tuple(map(clean, notes.texts)),
-        remarks=(LEGEND, *environment_lines(result)),
+        remarks=(legend(result), *environment_lines(result)),
         sentences=(
             verdict_sentence(result),
             counts_sentence(result),
@@ -117,6 +117,11 @@ def gate_sheet(result: GateResult) -> Sheet:
             *other_sentences(result),
         ),
     )
+
+
+def legend(result: GateResult) -> str:
+    """Say what the columns hold."""
+    return f"{LEGEND}; intervals are of {_percent(result.policy.look_confidence_level)}"
 
 
 def in_tiers(
