@@ -149,6 +149,7 @@ def test_nothing_compared_names_the_command():
     html = render_comparison(empty, title="Nothing")
 
     assert "<code>evalvar compare STORE</code>" in html
+    assert "No task was put to both a candidate and the baseline." in html
     assert figures_in(html) == {}
 
 

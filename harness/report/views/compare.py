@@ -98,7 +98,7 @@ def compare_sections(comparison: Comparison) -> list[Section]:
             ]
         ),
     ]
-    if len(comparison.choices) > 2:
+    if len(comparison.choices) > 2 and rows:
         sections.append(_pairs(comparison))
     return sections
 
@@ -284,6 +284,8 @@ def difference_findings(comparison: Comparison) -> list[str]:
 def _forest_sentence(comparison: Comparison, rows: Sequence[_Row]) -> str:
     surest = [one for one in rows if one.row.verdict in ("better", "worse")]
     own = [one for one in surest if not one.is_average]
+    if not rows:
+        return "No task was put to both a candidate and the baseline."
     level = f"{100 * comparison.confidence_level:g} %"
     if not own:
         return (
