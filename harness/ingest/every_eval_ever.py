@@ -19,6 +19,7 @@ from harness.ingest.rows import (
     BATCH_CHARS,
     MOST_REPEAT,
     mapping,
+    metric_name,
     moment,
     number,
     refuse_gaps,
@@ -133,7 +134,11 @@ class _Evaluation:
 
     def _spool(self, samples: Path, spool: Spool) -> None:
         """Set the instances aside, by what was evaluated."""
-        names = {r.get("evaluation_result_id"): _metric_name(r) for r in self.results}
+        names = {
+            name: _metric_name(result)
+            for result in self.results
+            if isinstance(name := result.get("evaluation_result_id"), str)
+        }
         held: dict[tuple[str, str | None], list[dict[str, Any]]] = defaultdict(list)
         n_rows = n_chars = 0
         for line, instance in _lines(samples):
@@ -309,7 +314,9 @@ def _row(
         "answer": _answer(instance.get("answer_attribution")),
         "target": _first(asked.get("reference")),
         "cluster": words(metadata.get("cluster")),
-        "metric": f"{metric},{filter_}" if filter_ and "," not in metric else metric,
+        "metric": f"{metric},{filter_}"
+        if filter_ and "," not in metric
+        else metric_name(metric),
         "value": float("nan") if score is None else score,
         "line": place,
     }

@@ -18,6 +18,7 @@ from harness.ingest.rows import (
     MOST_REPEAT,
     batches,
     mapping,
+    metric_name,
     moment,
     number,
     refuse_gaps,
@@ -373,7 +374,7 @@ def _metrics(scores: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             if (worth := _worth(one)) is not None:
                 yield f"{key},{name}", worth
         if not several and (worth := _worth(value)) is not None:
-            yield str(name), worth
+            yield metric_name(str(name)), worth
 
 
 def _worth(value: object) -> float | None:

@@ -16,7 +16,14 @@ from harness.errors import InputError
 from harness.ingest.bounded import MOST_TIMES, read_json
 from harness.ingest.names import checkpoint_of
 from harness.ingest.parts import BrokenFile, Found, Part
-from harness.ingest.rows import batches, mapping, moment, number, words
+from harness.ingest.rows import (
+    batches,
+    mapping,
+    metric_name,
+    moment,
+    number,
+    words,
+)
 from harness.records import digest
 
 TIME = r"(\d{4}-\d\d-\d\dT\d\d[-:]\d\d[-:]\d\d(?:\.\d+)?)"
@@ -306,7 +313,7 @@ class _Details:
         if not scores and "doc" not in self.names:
             scores = {n: v for n, v in said.items() if n not in NO_METRIC}
         metrics = [
-            (str(words(name)), score)
+            (metric_name(str(words(name))), score)
             for name, value in scores.items()
             if (score := number(value)) is not None
         ]

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from harness.errors import InputError, SchemaError
 from harness.ingest.bounded import MOST_TIMES
 from harness.ingest.parts import BATCH_ROWS, BrokenFile, Found, Part, Problem
-from harness.ingest.rows import MOST_REPEAT, moment, refuse_gaps
+from harness.ingest.rows import MOST_REPEAT, metric_name, moment, refuse_gaps
 from harness.ingest.spool import SCORES, Key, Spool
 from harness.records import digest
 
@@ -420,7 +420,7 @@ def _trials(
         "repeat": pc.fill_null(numbers["repeat"], 0).cast(pa.int16()),
         "prompt_digest": _each(text("prompt", None), digest),
         **{name: text(name, None) for name in ("text", "answer", "target", "cluster")},
-        "metric": text("metric", "score"),
+        "metric": _each(text("metric", "score"), metric_name),
         "value": score,
         "line": pa.array(np.arange(n_before, n_before + n)),
     }

@@ -12,6 +12,7 @@ import pyarrow as pa
 from harness.ingest.columns import Columns
 from harness.ingest.parts import BATCH_ROWS, BrokenFile
 from harness.records import unicode_of
+from harness.stats.scores import METRICS
 
 BATCH_CHARS = 2**26
 """Text in one batch: long answers make it shorter than `BATCH_ROWS`."""
@@ -19,6 +20,9 @@ BATCH_CHARS = 2**26
 MOST_REPEAT = 2**15 - 1
 """Largest number of a repeat that its column holds."""
 
+
+SAME = {"acc", "acc_norm", "acc_bytes", "exact_match"}
+"""Scores of 0 and 1 that mean the same with every tool."""
 
 MOST_CELLS, MOST_GAPS = 2**20, 100
 """More items times repeats than the former are taken only where one in so many is
@@ -69,6 +73,15 @@ def words(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     return value if value.isascii() else unicode_of(value)
+
+
+def metric_name(name: str) -> str:
+    """Return how another tool's metric is called here.
+
+    One that goes by the name of a score which we derive from likelihoods, and may
+    count otherwise, such as ``brier``, gets lm-eval's ``,none`` and stays the tool's.
+    """
+    return f"{name},none" if name in METRICS.keys() - SAME else name
 
 
 def mapping(value: object) -> Mapping[str, Any]:

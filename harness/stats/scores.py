@@ -106,8 +106,8 @@ def score_responses(
         The same rows; a score is ``nan`` where its evidence is missing, not a
         number, or the status is not ``ok``. A likelihood of exactly zero has a
         `prob_correct` of 0 but no logarithm, hence no log score. Under the status
-        ``several-targets`` the discrete scores are lm-eval's own, and `acc_norm` and
-        `acc_bytes` are where the choices' lengths are not known.
+        ``several-targets`` the discrete scores are lm-eval's own, and so are `acc`,
+        `acc_norm` and `acc_bytes` where likelihoods or lengths are not known.
 
     Raises
     ------
@@ -134,9 +134,9 @@ def score_responses(
         ours = _texts_equal(part)
         theirs = stored_metric(part, "exact_match")
         scores["exact_match"][rows] = np.where(np.isnan(theirs), ours, theirs)
-    for name in scores.keys() & {"acc_norm", "acc_bytes"}:
-        rows = np.flatnonzero(is_choice & np.isnan(scores[name]))
-        if len(rows):  # lengths are not known where choices stand in the prompt
+    for name in scores.keys() & {"acc", "acc_norm", "acc_bytes"}:
+        rows = np.flatnonzero(is_ok & np.isnan(scores[name]))
+        if len(rows):  # no likelihoods or lengths: another tool judged them
             scores[name][rows] = stored_metric(responses.iloc[rows], name)
     rows = np.flatnonzero(status == SEVERAL_TARGETS)
     if len(rows):

@@ -19,6 +19,12 @@ from harness.ingest.columns import ROWS
 from harness.ingest.load import load_results
 from harness.ingest.plain import Csv, Parquet
 from harness.records import digest
+from harness.stats.scores import (
+    METRICS,
+    default_metrics,
+    metric_scores,
+    score_responses,
+)
 
 FULL = """item,model,step,train_seed,task,repeat,metric,score,prompt,text,target,cluster
 q1,toy,10,0,sums,0,acc,1,1 + 1,2,2,easy
@@ -88,6 +94,18 @@ def test_a_table_without_more_than_it_needs_says_what_is_unknown(write):
         *("train_seed", "step", "num_fewshot", "weights_digest", "dtype", "backend")
     }
     assert [row["metrics"] for row in rows_of(part)] == [{"score": 1}, {"score": 0}]
+
+
+@pytest.mark.parametrize("metric", ["acc", "exact_match", "brier", "f1", "margin"])
+def test_a_score_of_any_name_is_the_tools_own(write, metric):
+    """Also where we derive one of that name from likelihoods, which are not there."""
+    path = write(f"item,model,score,metric\na,m,1,{metric}\nb,m,0.5,{metric}\n")
+    responses = load_results([path]).responses
+    discrete, _ = default_metrics(responses)
+    scored = score_responses(responses, METRICS)
+
+    assert discrete.partition(",")[0] == metric
+    assert metric_scores(scored, discrete).tolist() == [1.0, 0.5]
 
 
 def test_ids_of_our_own_stay_what_they_are(write):
