@@ -132,6 +132,8 @@ def a_a(
 
     The rows of `calibrate`, which has the parameters and errors.
     """
+    if not _has_draws(responses):
+        return ()
     rows, _ = calibrate(
         responses,
         metric=metric,
@@ -142,6 +144,16 @@ def a_a(
         confidence_level=confidence_level,
     )
     return rows
+
+
+def _has_draws(responses: pd.DataFrame) -> bool:
+    """Return whether any checkpoint may have several draws; seldom, and soon told."""
+    names = ["fewshot_seed", "sample_seed", "repeat"]
+    if len(responses[names].drop_duplicates()) > 1:
+        return True
+    runs = responses[["model", "step", "train_seed"]].drop_duplicates()
+    n_seeds = runs.groupby(["model", "step"], observed=True, dropna=False).size()
+    return bool((n_seeds >= MIN_SEEDS).any())
 
 
 def calibrate(

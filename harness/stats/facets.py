@@ -219,12 +219,18 @@ def facet_scores(
     )
     asked = asked_metrics(metric)
     scored = score_responses(responses, asked)[[*USED, *asked, "is_current"]]
+    # Numbered for all tables at once, which takes a tenth of the time of each alone.
+    coded = {facet: _numbered(scored, facet) for facet in FACETS}
+    levels = {facet: own for facet, (_, own) in coded.items()}
+    scored = scored.assign(
+        **{f"level of {facet}": codes for facet, (codes, _) in coded.items()}
+    )
     groups = list(scored.groupby(list(SHARED), sort=True, observed=True, dropna=False))
     keys = [dict(zip(SHARED, map(plain, key), strict=True)) for key, _ in groups]
     return tuple(
         table
         for key, (_, part) in zip(keys, groups, strict=True)
-        for table in _table(key, _settings(key, keys), part, metric, kind)
+        for table in _table(key, _settings(key, keys), part, levels, metric, kind)
     )
 
 
@@ -295,10 +301,11 @@ def _table(
     key: dict[str, Any],
     settings: str,
     part: pd.DataFrame,
+    known: Mapping[str, Sequence[Any]],
     metric: str | None,
     kind: Kind,
 ) -> Iterator[FacetScores]:
-    current = part[part["is_current"]]
+    current = part if part["is_current"].all() else part[part["is_current"]]
     if current.empty:
         return
     name = metric or default_metrics(current)[kind == "continuous"]
@@ -311,7 +318,7 @@ def _table(
     if n_unscored := int(np.isnan(scores).sum()):
         text = f"{n_unscored} of {len(scores)} answers could not be scored"
         cautions += (Caution("unscored-responses", text),)
-    coded = {facet: _levels(current, facet) for facet in FACETS}
+    coded = {facet: _levels(current, facet, known[facet]) for facet in FACETS}
     codes = np.column_stack([codes for codes, _ in coded.values()])
     once = _once(codes, current["finished_at"].to_numpy(dtype="datetime64[us]"))
     if n_again := int((~once).sum()):
@@ -376,13 +383,21 @@ def _without_twins(table: FacetScores, evidence: Floats) -> FacetScores:
     return replace(table, cautions=(*table.cautions, *cautions)).only(rows)
 
 
-def _levels(part: pd.DataFrame, facet: str) -> tuple[Codes, tuple[Any, ...]]:
+def _numbered(scored: pd.DataFrame, facet: str) -> tuple[Codes, tuple[Any, ...]]:
     """Return the code of each row, and the levels in the order of their codes."""
-    groups = part.groupby(COLUMNS[facet], sort=True, observed=True, dropna=False)
+    groups = scored.groupby(COLUMNS[facet], sort=True, observed=True, dropna=False)
     codes: Codes = np.asarray(groups.ngroup(), dtype=np.intp)
     rows = groups.size().index.to_frame().itertuples(index=False, name=None)
     keys = [tuple(map(plain, row)) for row in rows]
     return codes, tuple(key[0] if len(key) == 1 else key for key in keys)
+
+
+def _levels(
+    part: pd.DataFrame, facet: str, known: Sequence[Any]
+) -> tuple[Codes, tuple[Any, ...]]:
+    """Return the code of each row among the levels that are there, and these."""
+    there, codes = np.unique(part[f"level of {facet}"], return_inverse=True)
+    return np.asarray(codes, dtype=np.intp), tuple(known[k] for k in there)
 
 
 def _names(templates: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
