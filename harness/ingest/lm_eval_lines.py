@@ -18,7 +18,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -30,7 +30,8 @@ MAX_LINE = 64 * 2**20
 MOST_REQUESTS = 256
 """A sample with more requests than that is read in full."""
 
-CHUNK = 2**20
+CHUNK, BLOCK = 2**20, 2**17
+"""Bytes read at once: of an array, and of lines, so that a core's cache holds them."""
 
 NO_SAMPLE = "is no sample of lm-eval"
 
@@ -264,7 +265,7 @@ class _Shape:
             )
         self._requests = _getter(requests)
         self._further = f"gen_args_{n}"
-        self._metrics = _getter([f"metric_{i}" for i in range(len(self.names))])
+        self._metrics = _getter(_fields(self.names))
         self._writes = writes(sample)
 
     def decode(self, raw: bytes) -> Sample | None:
@@ -276,11 +277,7 @@ class _Shape:
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
         arguments = line.arguments
-        if (
-            line.metrics != self.names
-            or getattr(arguments, self._further) is not None
-            or line.scores_per_repeat
-        ):
+        if getattr(arguments, self._further) is not None or line.scores_per_repeat:
             return None
         return Sample(
             doc_id=line.doc_id,
@@ -303,6 +300,7 @@ class _ScoreShape:
     def __init__(self, document: Mapping[str, Any], sample: Sample) -> None:
         self.names = list(sample.metrics)
         self.decoder = _decoder(self.names, document)
+        self._columns = _getter(["doc_id", "filter", *_fields(self.names)])
 
     def decode(self, lines: bytes, number: int) -> Scores | None:
         """Return the metrics of whole lines; None where one is not like the first."""
@@ -312,17 +310,14 @@ class _ScoreShape:
             found = self.decoder.decode_lines(lines)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
-        names = self.names
-        if not all(line.metrics == names for line in found):
-            return None
+        doc_ids, filters, *metrics = map(
+            list, zip(*map(self._columns, found), strict=True)
+        )
         return Scores(
             line=number,
-            doc_ids=[line.doc_id for line in found],
-            filters=[line.filter for line in found],
-            metrics={
-                name: [getattr(line, field) for line in found]
-                for name, field in zip(names, _fields(names), strict=True)
-            },
+            doc_ids=doc_ids,
+            filters=filters,
+            metrics=dict(zip(self.names, metrics, strict=True)),
         )
 
 
@@ -359,7 +354,8 @@ def _decoder(
         ("doc_id", int),
         *more.items(),
         ("filter", str),
-        ("metrics", list[str]),
+        # A line with other metrics is not of this type.
+        ("metrics", tuple[tuple(Literal[name] for name in names)]),  # type: ignore[misc]
         *((field, Any) for field in fields),
         ("scores_per_repeat", Any, None),
     ]
@@ -390,22 +386,19 @@ def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
     if is_array(path):
         yield from _documents(path)
         return
-    number, rest = 1, b""
+    number = 1
     with path.open("rb") as file:
         if file.read(3) != codecs.BOM_UTF8:
             file.seek(0)
-        while block := file.read(CHUNK):
-            end = block.rfind(b"\n") + 1
-            lines, rest = (
-                (rest + block[:end], block[end:]) if end else (b"", rest + block)
-            )
+        while block := file.read(BLOCK):
+            rest = b"" if block.endswith(b"\n") else file.readline(MAX_LINE + 1)
             if len(rest) > MAX_LINE:
-                raise BrokenFile(f"it is longer than {MAX_LINE:,} bytes", line=number)
-            if lines.strip():
-                yield number, lines
-            number += lines.count(b"\n")
-    if rest.strip():
-        yield number, rest
+                line = number + block.count(b"\n")
+                raise BrokenFile(f"it is longer than {MAX_LINE:,} bytes", line=line)
+            block += rest
+            if not block.isspace():
+                yield number, block
+            number += block.count(b"\n")
 
 
 def _documents(path: Path) -> Iterator[tuple[int, bytes]]:
