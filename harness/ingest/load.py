@@ -314,7 +314,7 @@ class _Source:
             done += claimed.n_bytes
         self.listen(total, total, "")
 
-    def _said_by_paths(self, pattern: str | None) -> list[Mapping[str, Any] | None]:
+    def _said_by_paths(self, pattern: str | None) -> Sequence[Mapping[str, Any] | None]:
         """Return what the path of each file says; None where it does not match."""
         files = self.sniffed.claimed
         if pattern is None:
