@@ -149,12 +149,14 @@ def mean_trail(
         return None
     rows = [[p.scores[p.labels.index(label)] for label in shared] for p in known]
     means = np.mean(rows, axis=0)
-    sd = neighbour_sd(means, last_n=rules.last) if len(means) > 1 else None
+    values, change = means.copy(), change_points(means)
+    values[list(change.blips)] = np.nan
+    apart = [step.place for step in change.steps]
     return _trail(
         labels=tuple(shared),
         scores=means,
         score=float(np.mean([part.score for part in known])),
-        noise=UNKNOWN if sd is None else _as_noise(sd),
+        noise=_as_noise(neighbour_sd(values, last_n=rules.last, apart=apart)),
         rules=rules,
         confidence_level=confidence_level,
     )

@@ -15,12 +15,18 @@ import pytest
 from harness.errors import DesignError, InputError, SchemaError
 from harness.gate.judge import judge
 from harness.gate.references import read_baseline, read_checkpoint
+from harness.gate.results import Confirmation
 from harness.gate.schema import gate_schema
 from harness.marks import Marks, Reference
 from harness.report.sheets.gate import calibration_sentences
 
 N = 12
 TODAY = dt.date(2026, 3, 1)
+
+
+CONFIRMED = Confirmation(
+    tasks=("b",), unchangeable=(), already=(), n_trials=2, n_failed=0, cleared=("b",)
+)
 
 
 def quiet(*tasks: str, level: float = 0.5, seed: int = 5) -> dict[str, np.ndarray]:
@@ -402,6 +408,39 @@ def test_a_task_that_the_baseline_lacks_is_inconclusive(nights, judged):
     assert result.missing[0].reason == "m@1 was not asked it"
 
 
+def test_a_tier_says_what_it_counts(nights, judged):
+    levels = quiet(*"abcd")
+    levels["a"][-1] -= 0.9
+    levels["b"][-1] -= 0.9
+    responses = nights(levels)
+
+    one = judged(responses, critical=["a", "gone"])
+    two = judged(responses, critical=None, supporting=["*"])
+
+    assert one.tiers[0].reason == "1 regression, 1 task missing"
+    assert two.tiers[0].reason == "2 regressions; 1 tolerated"
+    assert two.status == "failed"
+
+
+def test_a_mean_needs_checkpoints_that_all_tasks_have(nights, judged):
+    responses = nights(quiet("a", "b"))
+    step = responses["step"].to_numpy(dtype=int)
+    is_a = (responses["task"] == "a").to_numpy(dtype=bool)
+    is_end = (step == 1) | (step == N)
+    apart = responses[is_end | (is_a == (step % 2 == 0))]
+    apart = apart[(apart["step"] > 1) | (apart["task"] == "b")]
+
+    def mean_of(some, baseline):
+        result = judged(some, critical=None, supporting=["*"], baseline=baseline)
+        return result.tiers[0].mean
+
+    assert mean_of(responses, "m@1").against_history is not None
+    assert mean_of(responses, "m@1").noise.is_known
+    assert mean_of(responses[is_end], "m@1").against_history is None
+    assert mean_of(responses[is_end], "m@1").noise.source == "unknown"
+    assert mean_of(apart, "m@1") is None
+
+
 # ---- who is compared ------------------------------------------------------------
 
 
@@ -441,6 +480,56 @@ def test_the_baseline_itself_is_nothing_to_judge(spoiled, judged, marks):
     assert result.status == "passed"
     assert not result.cells
     assert [caution.code for caution in result.cautions] == ["candidate-is-baseline"]
+
+
+def test_a_task_without_a_baseline_is_inconclusive(spoiled, judged, marks):
+    (mark,) = marks(1).marks
+
+    result = judged(spoiled, known=Marks((replace(mark, task="a"),)))
+
+    assert states(result) == {"a": "passed"}
+    assert {one.reason for one in result.missing} == {"there is no baseline for it"}
+    assert result.status == "inconclusive"
+
+
+def test_a_task_whose_baseline_is_the_candidate_is_not_judged(spoiled, judged, marks):
+    (mark,) = marks(1).marks
+    later = mark.set_at + dt.timedelta(1)
+    own = replace(mark, task="b", step=N, set_at=later, mark_id="o")
+
+    result = judged(spoiled, known=Marks((mark, own)))
+
+    assert states(result) == {"a": "passed", "c": "passed"}
+    assert not result.missing
+    assert result.status == "passed"
+
+
+def test_looks_at_another_model_are_counted_since_the_baseline_was_set(
+    nights, judged, marks
+):
+    old = nights({"a": [0.5]}, model="old")
+    new = nights(quiet("a"), model="new", seed=1)
+    new["attempt_id"] += " new"
+    responses = pd.concat([old, new], ignore_index=True)
+    (mark,) = marks(1, model="old").marks
+    set_at = mark.set_at + dt.timedelta(days=N - 2, hours=1)
+    known = Marks((replace(mark, set_at=set_at),))
+
+    result = judged(responses, known=known, candidate="new")
+
+    assert result.look == 2
+    assert judged(responses, known=Marks(), baseline="old", candidate="new").look == N
+
+
+def test_a_candidate_that_was_asked_nothing_lacks_all(nights, judged, marks):
+    old, new = nights(quiet("a")), nights({"other": [0.5]}, model="new")
+    responses = pd.concat([old, new], ignore_index=True)
+
+    result = judged(responses, critical=["a"], candidate="new")
+
+    assert result.status == "failed"
+    assert not result.cells
+    assert result.missing[0].reason == "new@1 was not asked it"
 
 
 @pytest.mark.parametrize(
@@ -562,7 +651,13 @@ def test_real_answers_on_quiet_nights_are_red_as_seldom_as_said(nights, judged):
 
 def test_the_document_has_its_schema(spoiled, judged, marks, nights):
     levels = quiet("a", "b")
+    other = nights(levels, dtype="float16")
+    other = other[(other["step"] == N).to_numpy(dtype=bool)]
+    same = nights(levels)
+    same = same[(same["step"] < N).to_numpy(dtype=bool)]
     results = [
+        judged(pd.concat([same, other], ignore_index=True)),
+        replace(judged(spoiled), confirmation=CONFIRMED),
         judged(spoiled),
         judged(spoiled, critical=None, supporting=["*"]),
         judged(spoiled, known=marks(acknowledged=[("b", TODAY)])),
@@ -570,6 +665,7 @@ def test_the_document_has_its_schema(spoiled, judged, marks, nights):
         judged(nights({task: row[:2] for task, row in levels.items()})),
         judged(spoiled, known=marks(N)),
     ]
+    assert [one.what for one in results[0].environment] == ["dtype"]
     schema = gate_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
 

@@ -161,7 +161,7 @@ def cell_row(cell: Cell, notes: Footnotes) -> tuple[str, ...]:
         p_value(cell.p_adjusted),
         f"{row.n_items:,}",
         state_word(cell.state),
-        notes.marks([*([reason] if cell.state != "passed" else []), *shown]),
+        notes.marks([*([reason] if cell.state in CHANGED else []), *shown]),
     )
 
 
