@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.special import expit
-from scipy.stats import binom
+from scipy.stats import binomtest
 
 from harness import cli
 from harness.frames import JOINED
@@ -170,8 +170,7 @@ def quiet_history(rng, *, n_checkpoints=8, n_items=80, noise=0.2, loss=0.0):
 def test_quiet_nights_are_no_oftener_red_than_the_policy_says():
     """Two hundred nights, each with a history of its own, and twenty after a loss.
 
-    A tier may be red on half of 1 - `confidence_level` of the quiet nights. It is red
-    on fewer, since a regression must show in two looks, each at that level.
+    A tier may be red on half of 1 - `confidence_level` of the quiet nights.
     """
     policy = Policy.model_validate(
         {"baseline": "ours@0", "critical": ["one", "two"], "delta": 0.0}
@@ -183,7 +182,8 @@ def test_quiet_nights_are_no_oftener_red_than_the_policy_says():
 
     nominal = (1 - policy.confidence_level) / 2
     assert [tier.level for tier in quiet[0].tiers] == [pytest.approx(nominal)]
-    assert binom.sf(n_red - 1, 200, nominal) > 0.01
+    interval = binomtest(n_red, 200).proportion_ci(method="exact")
+    assert interval.low <= nominal <= interval.high
     assert sum(night.status == "failed" for night in lost) >= 15
 
 
@@ -280,10 +280,8 @@ def test_ten_nights_of_which_one_is_red(nights):
 
     assert red.gate_status == 3
     assert red.gate["status"] == "failed"
-    assert red.states == {
-        "zoo_agreement": "passed",
-        "zoo_facts_cloze": "passed",
-        "zoo_sequences_cloze": "regression",
-    }
+    assert [task for task, state in red.states.items() if state == "regression"] == [
+        "zoo_sequences_cloze"
+    ]
     (line,) = [line for line in red.printed.splitlines() if "▼" in line]
     assert line.startswith("zoo_sequences_cloze")
