@@ -14,10 +14,10 @@ from harness.report.figures.style import NAME
 from harness.report.section import Section
 from harness.report.sheets.gate import (
     BROKEN,
-    LEGEND,
     MISSING,
     SIGNS,
     environment_lines,
+    legend,
     other_sentences,
     state_word,
     tier_sentences,
@@ -104,7 +104,7 @@ def gated_section(result: GateResult) -> Section:
     return Section(
         name="gated",
         title="Comparisons",
-        view={"drawn": drawn, "legend": LEGEND, "methods": _methods(cells)},
+        view={"drawn": drawn, "legend": legend(result), "methods": _methods(cells)},
         drawn=(drawn,),
         scripts=("compare.js",),
     )
