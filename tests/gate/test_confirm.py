@@ -185,7 +185,7 @@ def test_red_cells_of_the_zoo_are_measured_again(tmp_path, capfd):
     suite.write_text(
         "suite: confirmed\ntask_paths: [zoo://tasks]\n"
         'checkpoints: [{pattern: "runs/m/step{step}", model: m}]\n'
-        "tasks: [{task: zoo_arithmetic, items: 40}, {task: zoo_agreement, items: 30}]\n"
+        "tasks: [{task: zoo_arithmetic, items: 60}, {task: zoo_agreement, items: 30}]\n"
     )
     rules = tmp_path / "gate.yaml"
     rules.write_text('baseline: m@1\ncritical: ["*"]\nnoise: 0\n')

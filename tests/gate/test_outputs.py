@@ -344,5 +344,5 @@ def test_no_baseline_tells_how_to_set_one(nights, stored, run_gate):
     status, _, err = run_gate(stored(nights({"a": [0.5, 0.5]})))
 
     assert status == 2
-    assert "`evalvar baseline set STORE MODEL@STEP --reason WHY`" in err
+    assert "`evalvar baseline set STORE --model MODEL --reason WHY`" in err
     assert err.endswith("[no-baseline]\n")
