@@ -13,9 +13,9 @@ from typer.exceptions import TyperException
 # The order of imports is that of the help.
 # isort: off
 from harness.cli import (  # noqa: F401
-    init, run, import_, analyse, compare, gate, calibrate, history, power, prompts,
+    init, run, import_, analyse, compare, gate, calibrate, power, prompts,
     select, share, export,
-    keep,
+    history, keep,
 )  # fmt: skip
 
 # isort: on
