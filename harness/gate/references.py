@@ -37,8 +37,8 @@ def read_baseline(word: str | None, marks: Marks, responses: pd.DataFrame) -> Ba
         if not marks.of("baseline"):
             raise InputError(
                 "no baseline was set; `evalvar baseline set STORE --model MODEL "
-                "--reason WHY` sets one, or name a tag or MODEL@STEP with --baseline or in the "
-                "policy",
+                "--reason WHY` sets one, or name a tag or MODEL@STEP with --baseline "
+                "or in the policy",
                 code="no-baseline",
             )
         return marks.baseline
