@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from harness.stats.history.points import By
     from harness.stats.pairs import Correction
     from harness.stats.ranks import RankMethod
+    from harness.stats.sequential import SequentialRule
     from harness.stats.tables import Kind
 
 ComparisonFigure = Literal["forest", "flips", "pairs"]
@@ -245,6 +246,8 @@ class Results:
         clusters: Mapping[str, Any] | None = None,
         fixed: Collection[str] = (),
         allow: Collection[str] = (),
+        sequential: str | SequentialRule | None = None,
+        look: int = 1,
     ) -> Comparison:
         """Return which differences from a baseline are real, paired by item.
 
@@ -257,7 +260,7 @@ class Results:
         baseline : str, optional
             What the others are compared with; the first choice if absent.
         metric, kind, task, formulation, correction, delta, min_items, \
-confidence_level, clusters, fixed, allow
+confidence_level, clusters, fixed, allow, sequential, look
             As `harness.stats.compare.table.compare` takes them.
 
         Returns
@@ -287,6 +290,8 @@ confidence_level, clusters, fixed, allow
             clusters=clusters,
             fixed=fixed,
             allow=allow,
+            sequential=sequential,
+            look=look,
             trials=self._frames.trials,
         )
 

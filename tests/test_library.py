@@ -141,11 +141,15 @@ def test_who_is_compared_is_named_in_words(example, word, model, step, seeds):
 
 @needs_checkout
 def test_a_comparison_is_that_of_the_statistics(example):
-    found = example.compare(task="zoo_facts_cloze", delta=0.02, baseline="zoo-tiny")
+    found = example.compare(
+        task="zoo_facts_cloze", delta=0.02, baseline="zoo-tiny", sequential="cs"
+    )
 
     choices = [Choice(name=name, model=name) for name in ("zoo-tiny", "zoo-small")]
     responses = Store(EXAMPLE).responses()
-    wanted = compare(responses, choices, task="zoo_facts_cloze", delta=0.02)
+    wanted = compare(
+        responses, choices, task="zoo_facts_cloze", delta=0.02, sequential="cs"
+    )
     assert found.to_dict() == wanted.to_dict()
 
 
