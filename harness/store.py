@@ -107,7 +107,7 @@ class Store:
         if "://" not in self.path and Path(path).is_file():
             raise _something_else(path)
         for name in TABLES:
-            _check_format(path, self._table(name))
+            self._table(name)
 
     @classmethod
     def create(cls, path: str | Path) -> Store:
@@ -125,7 +125,7 @@ class Store:
                 _make_folder(Path(path))
             for name in TABLES:  # before anything is made
                 if DeltaTable.is_deltatable(_address(path, name)):
-                    _check_format(path, _open(path, name))
+                    _open(path, name)
             for name, schema in TABLES.items():
                 _make_table(_address(path, name), schema)
         return cls(path)
@@ -422,10 +422,13 @@ def _address(path: str | Path, name: str) -> str:
 def _open(path: str | Path, name: str) -> DeltaTable:
     with _reading(path):
         try:
-            return DeltaTable(_address(path, name))
+            table = DeltaTable(_address(path, name))
         except TableNotFoundError:
             if not any(DeltaTable.is_deltatable(_address(path, n)) for n in TABLES):
                 raise
+        else:
+            _check_format(path, name, table)
+            return table
     raise InputError(
         f"{path}: its table {name} is missing; bring it back, or `evalvar run SUITE` "
         "makes an empty one",
@@ -443,7 +446,7 @@ def _unreadable(dataset: ds.Dataset) -> str | None:
     return None
 
 
-def _check_format(path: str | Path, table: DeltaTable) -> None:
+def _check_format(path: str | Path, name: str, table: DeltaTable) -> None:
     description = table.metadata().description or ""
     number = description.removeprefix(DESCRIPTION)
     if number != str(STORE_FORMAT):
@@ -451,6 +454,15 @@ def _check_format(path: str | Path, table: DeltaTable) -> None:
         raise InputError(
             f"{path}: a store of format {version}, this evalvar reads "
             f"{STORE_FORMAT}; use the evalvar that wrote it, or another folder",
+            code="store-format",
+        )
+    there = {field.name for field in table.schema().fields} | ADDED
+    lacking = [c for c in (TABLES | LATER)[name].names if c not in there]
+    if lacking:
+        raise InputError(
+            f"{path}: its table {name} lacks {', '.join(lacking[:3])}, which evalvar "
+            "has written since; use the evalvar that wrote it, or run the suite anew "
+            "into another folder",
             code="store-format",
         )
 

@@ -66,13 +66,19 @@ MARK = dict.fromkeys(MARKS.names) | {
 }
 
 
+def without(path: Path, column: str) -> pa.Table:
+    """Write a table anew as if there had never been such a column."""
+    table = DeltaTable(path)
+    older = table.to_pyarrow_table().drop_columns(column)
+    text = table.metadata().description
+    shutil.rmtree(path)
+    write_deltalake(path, older, description=text)
+    return older
+
+
 def test_a_store_without_the_column_of_clusters_is_read_and_added_to(tmp_path):
     run_fake(tmp_path / "store")
-    path = tmp_path / "store/responses"
-    older = DeltaTable(path).to_pyarrow_table().drop_columns("cluster")
-    shutil.rmtree(path)
-    text = DeltaTable(tmp_path / "store/trials").metadata().description
-    write_deltalake(path, older, description=text)
+    older = without(tmp_path / "store/responses", "cluster")
 
     there = Store(tmp_path / "store")
     assert there.responses(["cluster"])["cluster"].isna().all()
@@ -80,6 +86,15 @@ def test_a_store_without_the_column_of_clusters_is_read_and_added_to(tmp_path):
     rows = older.slice(0, 1).append_column("cluster", pa.array(["a"]))
     there.append(TRIALS.empty_table(), [rows])
     assert there.responses(["cluster"])["cluster"].tolist().count("a") == 1
+
+
+def test_a_store_without_another_column_is_refused_in_a_line(full):
+    without(Path(full.path, "trials"), "generation")
+
+    for opened in (Store, Store.create):
+        with pytest.raises(InputError, match="trials lacks generation, ") as caught:
+            opened(full.path)
+        assert caught.value.code == "store-format"
 
 
 # ---- what others said ------------------------------------------------------------
