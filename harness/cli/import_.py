@@ -64,7 +64,7 @@ def import_(
     from harness.progress import display
     from harness.terminal import show_imported
 
-    opened = _opened(store, paths, format_, dry_run)
+    opened = _opened(store)
     with display("importing") as shown:
         imported = import_results(
             opened,
@@ -89,11 +89,8 @@ def import_(
         raise typer.Exit(INCOMPLETE)
 
 
-def _opened(
-    store: str, paths: list[str], format_: str | None, dry_run: bool
-) -> Store | None:
-    """Return the store, made if it must be: not before there is something for it."""
-    from harness.ingest.load import import_results, is_results
+def _opened(store: str) -> Store | str:
+    """Return the store, or where it is to be made."""
     from harness.store import Store
 
     try:
@@ -101,9 +98,7 @@ def _opened(
     except InputError as error:
         if error.code != "store-missing":
             raise
-    if not any(map(is_results, paths)) and format_ is None:
-        import_results(None, paths)  # which says what is the matter
-    return None if dry_run else Store.create(store)
+    return store
 
 
 def _say_problems(imported: Imported) -> None:

@@ -23,14 +23,12 @@ from harness.ingest.lm_eval import LmEval
 from harness.ingest.names import PathPattern, completed
 from harness.ingest.parts import Found, Part, Problem, Reader
 from harness.ingest.plain import Csv, Parquet
-from harness.ingest.sniff import Claimed, first_claim, sniff
+from harness.ingest.sniff import Claimed, sniff
 from harness.records import digest
-from harness.store import as_frame, joined
+from harness.store import Store, as_frame, joined
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from harness.store import Store
 
 READERS: tuple[Reader, ...] = (
     Inspect(),
@@ -159,11 +157,6 @@ class Loaded:
     """How many trials' files are silent on what."""
 
 
-def is_results(path: str | Path) -> bool:
-    """Return whether there are foreign results at `path`; a store has none."""
-    return "://" not in str(path) and first_claim(Path(path), READERS) is not None
-
-
 def load_results(
     paths: Sequence[str | Path],
     *,
@@ -215,7 +208,7 @@ def load_results(
 
 
 def import_results(
-    store: Store | None,
+    store: Store | str | Path | None,
     paths: Sequence[str | Path],
     *,
     pattern: str | None = None,
@@ -231,8 +224,9 @@ def import_results(
 
     Parameters
     ----------
-    store : Store or None
-        None where there is none yet, for a dry run.
+    store : Store, str, Path or None
+        Where they go. At a path a store is made, when there is something to write and
+        not before; None for a dry run where there is none.
     paths, pattern, format, cluster_field
         As in `load_results`.
     dry_run : bool
@@ -245,17 +239,18 @@ def import_results(
     InputError
         ``results-missing``: a path is not there, or has no results in it;
         ``unknown-format``, ``pattern-field``.
+        ``not-a-store``: the folder at a path holds something else.
     StoreError
         ``store-not-read``, ``store-not-written``.
     """
     source = _Source(paths, pattern, format, cluster_field, listen)
     if not source.sniffed.claimed and not source.problems:
         raise _nothing(paths, source.problems)
-    status = store.status() if store else {}
+    there = store if isinstance(store, Store) else None
+    status = there.status() if there else {}
     known = {trial_id for trial_id, said in status.items() if said == "done"}
     trials, aggregates = [], {}
-    into = None if dry_run else store
-    writer = _Writer(into)
+    writer = _Writer(None if dry_run else store)
     for taken in source:
         if not isinstance(taken, _Taken):
             aggregates[taken["aggregate_id"]] = taken
@@ -266,10 +261,13 @@ def import_results(
         if is_new:
             writer.add(taken)
     writer.flush()
+    scored = set(there.aggregates()["aggregate_id"].to_pylist()) if there else set()
+    new = {name: row for name, row in aggregates.items() if name not in scored}
+    writer.add_aggregates(new)
     return Imported(
         trials=tuple(trials),
         n_aggregates=len(aggregates),
-        n_new_aggregates=_add_aggregates(store, aggregates, write=not dry_run),
+        n_new_aggregates=len(new),
         n_files=len(source.sniffed.claimed),
         n_other_files=source.sniffed.n_other,
         problems=tuple(source.problems),
@@ -488,7 +486,7 @@ class _Taken:
 class _Writer:
     """Writes trials into a store, several small ones at once, a large one in pieces."""
 
-    def __init__(self, store: Store | None) -> None:
+    def __init__(self, store: Store | str | Path | None) -> None:
         self.store = store
         self._rows: list[pa.Table] = []
         self._trials: list[dict[str, Any]] = []
@@ -511,10 +509,20 @@ class _Writer:
 
     def flush(self) -> None:
         """Commit what there is: responses first, then the trials that are whole."""
-        if self.store and (self._rows or self._trials):
+        if self.store is not None and (self._rows or self._trials):
             trials = pa.Table.from_pylist(self._trials, schema=TRIALS)
-            self.store.append(trials, self._rows)
+            self._made(self.store).append(trials, self._rows)
         self._rows, self._trials, self._size = [], [], 0
+
+    def add_aggregates(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write scores without items."""
+        if self.store is not None and rows:
+            self._made(self.store).append_aggregates(_aggregate_table(rows))
+
+    def _made(self, store: Store | str | Path) -> Store:
+        """Return the store, made if it must be."""
+        self.store = store if isinstance(store, Store) else Store.create(store)
+        return self.store
 
 
 def _named(said: Mapping[str, Any], file: Path) -> dict[str, Any]:
@@ -537,16 +545,6 @@ def _identified(
             table = table.append_column(name, values)
         tables.append(table.select(RESPONSES.names).cast(RESPONSES))
     return tables
-
-
-def _add_aggregates(
-    store: Store | None, aggregates: Mapping[str, Mapping[str, Any]], *, write: bool
-) -> int:
-    known = set(store.aggregates()["aggregate_id"].to_pylist()) if store else set()
-    new = {name: row for name, row in aggregates.items() if name not in known}
-    if store and new and write:
-        store.append_aggregates(_aggregate_table(new))
-    return len(new)
 
 
 def _aggregate_table(rows: Mapping[str, Mapping[str, Any]]) -> pa.Table:

@@ -100,16 +100,6 @@ def sniff(
     return Sniffed(claimed=tuple(claimed), problems=tuple(problems), n_other=others)
 
 
-def first_claim(path: Path, readers: Sequence[Reader]) -> Claimed | None:
-    """Return the first file at `path` that one of `readers` reads."""
-    if not os.path.lexists(path):
-        return None
-    for file in _files(path, set(), []):
-        if claimed := _claim(file, file.name, readers, False, []):
-            return claimed
-    return None
-
-
 def is_store(folder: Path) -> bool:
     """Return whether a folder is a store of our own."""
     return (folder / "trials" / "_delta_log").is_dir()

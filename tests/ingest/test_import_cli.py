@@ -75,6 +75,9 @@ def test_no_store_is_made_for_nothing(evalvar, tmp_path: Path, dry) -> None:
         status, out, err = evalvar("import", *words, *dry)
         assert (status, out) == (2, "")
         assert err.endswith("[results-missing]\n")
+    status, out, err = evalvar("import", DATA, "--pattern", "none{step}", *dry)
+    assert (status, out) == (2, "")
+    assert err.endswith("[pattern-field]\n")
     status, out, _ = evalvar("import", DATA, "--dry-run", "--store", "mine")
     assert (status, [*tmp_path.iterdir()]) == (0, [tmp_path / "empty"])
 

@@ -17,7 +17,7 @@ from ingest.lm_eval_files import choice_sample, write_run
 from harness.errors import InputError
 from harness.frames import JOINED, TRIALS
 from harness.ingest import load
-from harness.ingest.load import import_results, is_results, load_results
+from harness.ingest.load import import_results, load_results
 from harness.store import Store
 
 SILENT = {"model": "hf", "model_args": {"pretrained": "./final"}, "batch_size": "8"}
@@ -226,10 +226,6 @@ def test_a_folder_of_results_is_told_from_a_store(tmp_path: Path) -> None:
     write_run(tmp_path / "in")
     import_results(Store.create(tmp_path / "in/store"), [tmp_path / "in"])
 
-    assert is_results(tmp_path / "in")
-    assert not is_results(tmp_path / "in/store")
-    assert not is_results(tmp_path / "nowhere")
-    assert not is_results("s3://bucket/store")
     again = import_results(Store(tmp_path / "in/store"), [tmp_path / "in"])
     assert (again.n_new, again.n_other_files) == (0, 0)
 
@@ -260,8 +256,20 @@ def test_a_pattern_is_refused_before_anything_is_written(
     tmp_path: Path, pattern: str
 ) -> None:
     write_run(tmp_path / "in")
-    store = Store.create(tmp_path / "store")
 
-    with pytest.raises(InputError):
-        import_results(store, [tmp_path / "in"], pattern=pattern)
-    assert Store(tmp_path / "store").attempts().num_rows == 0
+    with pytest.raises(InputError, match="pattern"):
+        import_results(tmp_path / "store", [tmp_path / "in"], pattern=pattern)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_store_is_made_when_there_is_something_to_write(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/bad.json").write_text('{"results": {')
+    found = import_results(tmp_path / "store", [tmp_path / "in"])
+    assert (found.n_found, found.n_left_out) == (0, 1)
+    write_run(tmp_path / "in", tasks={"other": {}})
+    import_results(tmp_path / "store", [tmp_path / "in"], dry_run=True)
+    assert not (tmp_path / "store").exists()
+
+    import_results(tmp_path / "store", [tmp_path / "in"])
+    assert Store(tmp_path / "store").aggregates().num_rows == 1
