@@ -517,10 +517,11 @@ def _seed_cautions(
         return (Caution("few-seeds", text),)
     if over_seeds or not rules.over_seeds:
         return ()
-    who = " and ".join(side.name for side in sides if side.n_seeds < 2)
+    lone = [side.name for side in sides if side.n_seeds < 2]
+    why = f"{lone[0]} has one" if len(lone) == 1 else f"{' and '.join(lone)} have one"
     text = (
-        f"what another training seed would change is not in the interval, since {who} "
-        "has one; it is for these checkpoints, and 3 seeds of each side would tell more"
+        f"what another training seed would change is not in the interval, since {why}; "
+        "it is for these checkpoints, and 3 seeds of each side would tell more"
     )
     return (Caution("no-training-seeds", text),)
 

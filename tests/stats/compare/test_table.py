@@ -83,7 +83,10 @@ def test_two_seeds_are_told_to_be_few_and_one_to_be_none(answered, compared, rig
     ]
     (caution,) = only(compared(answered(one))).difference.cautions
     assert caution.code == "no-training-seeds"
-    assert "since a has one" in caution.text
+    assert "since a has one; " in caution.text
+    lone = {key: table[:1] for key, table in two.items()}
+    (caution,) = only(compared(answered(lone))).difference.cautions
+    assert "since a and b have one; " in caution.text
 
 
 def test_steps_of_the_same_runs_are_paired_by_seed(simulated, right):
