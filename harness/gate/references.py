@@ -60,7 +60,7 @@ def read_checkpoint(
     InputError
         ``unknown-model``, ``bad-steps``.
     """
-    models = sorted(set(responses["model"]))
+    models = sorted(responses["model"].unique())
     model, at, step = word.rpartition("@")
     if word in models:  # a name may hold an @ itself
         return Reference(model=word, step=last_step(word, responses))

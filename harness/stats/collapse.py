@@ -95,9 +95,12 @@ def collapse(
     check_responses(responses)
     if len(responses) == 0:
         return responses, ()
+    asked = _codes(responses, ASKED)
+    draw = _codes(responses, (*DRAW, "attempt_id"), within=asked)
+    if draw.max() == asked.max() and responses["model"].nunique() == 1:
+        return responses, ()  # each was drawn once: there is nothing to be alike
     content, is_rich, is_likelihood = _contents(responses)
     item = _hashes(responses["item_id"]) + _mixed(_numbers(responses["item_index"]))
-    draw = _codes(responses, (*ASKED, *DRAW, "attempt_id"))
     order = np.argsort(draw, kind="stable")
     starts = np.searchsorted(draw[order], np.arange(draw.max() + 1))
     n_answers = np.diff(starts, append=len(draw))
@@ -107,15 +110,16 @@ def collapse(
 
     # Sums do not depend on the order of rows; numbers wrap around.
     rows = _mixed(item + _mixed(content + _mixed(_hashes(responses["prompt_digest"]))))
-    draws = responses.iloc[order[starts]].reset_index(drop=True)
-    draws = draws[[*ASKED, *DRAW, "attempt_id", "finished_at"]].assign(
+    columns = [*ASKED, *DRAW, "attempt_id", "finished_at"]
+    draws = responses[columns].iloc[order[starts]].reset_index(drop=True)
+    draws = draws.assign(
         digest=total(rows),
         is_rich=2 * total(is_rich.astype(int)) > n_answers,
         is_likelihood=2 * total(is_likelihood.astype(int)) > n_answers,
         has_prompts=total(responses["prompt_digest"].isna().to_numpy(dtype=int)) == 0,
         n_answers=n_answers,
+        asked=asked[order[starts]],
     )
-    draws["asked"] = _codes(draws, ASKED)
     draws = draws.sort_values(
         ["finished_at", "attempt_id", *DRAW], kind="stable", na_position="last"
     )
@@ -305,11 +309,13 @@ def _of_lists(counts: npt.NDArray[Any], flat: pa.Array) -> tuple[Hashes, Codes]:
     return hashes, total(np.isfinite(values).astype(np.intp))
 
 
-def _codes(frame: pd.DataFrame, names: Sequence[str]) -> Codes:
+def _codes(
+    frame: pd.DataFrame, names: Sequence[str], *, within: Codes | None = None
+) -> Codes:
     """Return which combination of values each row has; null is a value too."""
     import pandas as pd
 
-    codes = np.zeros(len(frame), dtype=np.intp)
+    codes = np.zeros(len(frame), dtype=np.intp) if within is None else within
     for name in names:
         own, values = pd.factorize(frame[name])
         if len(values) > 1 or (own < 0).any():

@@ -318,7 +318,8 @@ def tango_interval(
 
     b, c = (np.asarray(x, dtype=np.float64) for x in (n_better, n_worse))
     z = -ndtri((1 - np.asarray(confidence_level)) / 2)
-    return _where_tango_is(b, c, n_items, z), -_where_tango_is(c, b, n_items, z)
+    low, high = _where_tango_is(np.stack([b, c]), np.stack([c, b]), n_items, z)
+    return low, -high
 
 
 def mcnemar_p_value(n_better: npt.NDArray[Any], n_worse: npt.NDArray[Any]) -> Floats:
@@ -637,16 +638,17 @@ def _squares(values: Floats) -> tuple[Floats, list[list[int]]]:
 def _where_tango_is(b: Floats, c: Floats, n: int | Floats, z: Floats) -> Floats:
     """Return D where T(D) = z, by bisection; -1 where T is below z everywhere."""
     low, high = np.full(b.shape, -1.0), np.asarray((b - c) / n)
+    lead, slope, curve = b - c, 2 * n - b + c, 8 * n * c
     # Rounding leaves what is under a root at 1e-17 below 0.
     for _ in range(52):
         middle = (low + high) / 2
-        linear = (2 * n - b + c) * middle - b - c
+        linear = slope * middle - b - c
         rest = middle * (1 - middle)
-        root = np.sqrt(np.maximum(linear**2 + 8 * n * c * rest, 0))
+        root = np.sqrt(np.maximum(linear**2 + curve * rest, 0))
         q = (root - linear) / (4 * n)
-        is_above = b - c - n * middle > z * np.sqrt(n * np.maximum(2 * q + rest, 0))
+        is_above = lead - n * middle > z * np.sqrt(n * np.maximum(2 * q + rest, 0))
         low, high = np.where(is_above, middle, low), np.where(is_above, high, middle)
-    return np.where(b - c == -n, -1.0, low)
+    return np.where(lead == -n, -1.0, low)
 
 
 def _nested(values: Floats) -> list[list[float | None]]:

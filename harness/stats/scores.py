@@ -130,7 +130,7 @@ def score_responses(
 
     rows = np.flatnonzero(is_ok & (output_type == "generate_until"))
     if len(rows) and "exact_match" in scores:
-        part = responses.iloc[rows]
+        part = responses[["text", "answer", "target", "metrics"]].iloc[rows]
         ours = _texts_equal(part)
         theirs = stored_metric(part, "exact_match")
         scores["exact_match"][rows] = np.where(np.isnan(theirs), ours, theirs)

@@ -353,10 +353,7 @@ def is_current(responses: pd.DataFrame) -> Flags:
     """
     name = ["model", "train_seed", "step"]
     checkpoint, weights = (
-        responses.groupby(columns, dropna=False, observed=True)
-        .ngroup()
-        .to_numpy(dtype=np.intp)
-        for columns in (name, [*name, "weights_digest"])
+        numbers_of(responses, columns) for columns in (name, [*name, "weights_digest"])
     )
     moment = responses["finished_at"].to_numpy(dtype="datetime64[us]").view(np.int64)
     # In the order of time, so that the weights evaluated last are written last.
@@ -386,9 +383,9 @@ class _Answers:
         self.item_ids = np.array(found, dtype=object)
         index = scored["item_index"].to_numpy(dtype=np.int64)
         self.item = index * max(len(self.item_ids), 1) + ids
-        self.draw = _numbers_of(scored, ["fewshot_seed", "sample_seed", "repeat"])
-        self.of_settings = _numbers_of(scored, SETTINGS)
-        one_each = scored[list(SETTINGS)].iloc[_first_of_each(self.of_settings)]
+        self.draw = numbers_of(scored, ["fewshot_seed", "sample_seed", "repeat"])
+        self.of_settings = numbers_of(scored, SETTINGS)
+        one_each = scored[list(SETTINGS)].iloc[first_of_each(self.of_settings)]
         self.settings = [
             tuple(map(plain, row)) for row in one_each.itertuples(index=False)
         ]
@@ -409,7 +406,7 @@ class _Answers:
     def tables(self) -> Iterator[ScoreTable]:
         """Return all tables, in order of what they are of."""
         names = ["model", *CONDITION]
-        of_condition = _numbers_of(self.scored, names)
+        of_condition = numbers_of(self.scored, names)
         order = np.argsort(of_condition, kind="stable")
         ends = np.flatnonzero(np.diff(of_condition[order])) + 1
         parts = np.split(order, ends)
@@ -526,15 +523,28 @@ class _Answers:
         return metric_scores(self.scored[["metrics"]].iloc[rows], name)
 
 
-def _first_of_each(codes: Codes) -> Codes:
+def first_of_each(codes: Codes) -> Codes:
     """Return where each number, counted from 0, stands first."""
     return np.unique(codes, return_index=True)[1]
 
 
-def _numbers_of(frame: pd.DataFrame, names: Collection[str]) -> Codes:
-    """Return which combination of these columns each row has, in order of values."""
-    groups = frame.groupby(list(names), sort=True, observed=True, dropna=False)
-    return np.asarray(groups.ngroup(), dtype=np.intp)
+def numbers_of(frame: pd.DataFrame, names: Collection[str]) -> Codes:
+    """Return which combination of these columns each row has, in order of values.
+
+    Null stands last. The same as pandas' ``ngroup``, in a third of the time where
+    there are few rows.
+    """
+    import pandas as pd
+
+    numbers = np.zeros(len(frame), dtype=np.intp)
+    for name in names:
+        own, values = pd.factorize(frame[name])
+        if len(values) > 1 or (len(values) and (own < 0).any()):
+            place = np.append(np.argsort(np.argsort(values)), len(values))
+            # Numbered anew each time, since a product of counts would overflow.
+            combined = numbers * len(place) + place[own]
+            numbers = np.asarray(pd.factorize(combined, sort=True)[0], dtype=np.intp)
+    return numbers
 
 
 def replaced_weights(old: pd.DataFrame, *, is_all: bool) -> Caution:

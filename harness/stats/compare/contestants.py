@@ -15,7 +15,14 @@ from harness.stats.comparable import Facts, facts_of_parts
 from harness.stats.compare.results import Choice
 from harness.stats.estimate import Caution
 from harness.stats.scores import METRICS
-from harness.stats.tables import Kind, MetricScores, ScoreTable, plain, score_tables
+from harness.stats.tables import (
+    Kind,
+    MetricScores,
+    ScoreTable,
+    numbers_of,
+    plain,
+    score_tables,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -263,8 +270,7 @@ class _Rows:
 
     def __init__(self, responses: pd.DataFrame) -> None:
         names = ["model", *CONDITION, *SETTINGS]
-        codes = responses.groupby(names, dropna=False, observed=True, sort=False)
-        code = codes.ngroup().to_numpy(dtype=np.intp)
+        code = numbers_of(responses, names)
         order = np.argsort(code, kind="stable")
         parts = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
         keys = responses[names].iloc[[part[0] for part in parts]]

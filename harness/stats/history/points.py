@@ -26,8 +26,10 @@ from harness.stats.tables import (
     USED,
     Kind,
     asked_metrics,
+    first_of_each,
     is_current,
     mean_or_nan,
+    numbers_of,
     ordered,
     partial_run,
     plain,
@@ -273,11 +275,11 @@ def histories(
             "there are no responses to make a history of; run the suite first",
             code="no-responses",
         )
-    some = responses[wanted]
+    some = responses if wanted.all() else responses[wanted]
     codes, _ = some["attempt_id"].factorize()
     first = np.unique(codes, return_index=True)[1]
     columns = ["attempt_id", "model", "train_seed", "step", *CONDITION, *SETTINGS]
-    attempts = some.iloc[first][[*columns, "weights_digest", "finished_at"]]
+    attempts = some[[*columns, "weights_digest", "finished_at"]].iloc[first]
     attempts = attempts.assign(is_current=is_current(attempts)).reset_index(drop=True)
     place = np.full(len(attempts), -1, dtype=np.intp)
     courses = {}
@@ -287,7 +289,8 @@ def histories(
     point = place[codes]
     is_kept = point >= 0
     asked = asked_metrics(metric)
-    scored = score_responses(some[is_kept], asked)[[*USED, *asked]]
+    some = some if is_kept.all() else some[is_kept]
+    scored = score_responses(some, asked)[[*USED, *asked]]
     return tuple(
         history
         for key, part in _conditions(scored.assign(point=point[is_kept]))
@@ -299,9 +302,11 @@ def _conditions(
     rows: pd.DataFrame,
 ) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     """Return the rows of each model and condition, in order of their names."""
-    groups = rows.groupby(["model", *CONDITION], sort=True, observed=True, dropna=False)
-    for key, part in groups:
-        yield tuple(map(plain, key)), part
+    names = ["model", *CONDITION]
+    number = numbers_of(rows, names)
+    keys = rows[names].iloc[first_of_each(number)]
+    for n, key in enumerate(keys.itertuples(index=False)):
+        yield tuple(map(plain, key)), rows[number == n]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -438,11 +443,9 @@ def _history(
         return
     place = part["point"].to_numpy()
     seed, train_seeds = ordered(part["train_seed"])
-    items = part.groupby(["item_index", "item_id"], sort=True, observed=True)
-    item: Codes = np.asarray(items.ngroup(), dtype=np.intp)
-    indexes = [int(index) for index, _ in items.size().index]
-    draws = part.groupby(["fewshot_seed", "sample_seed", "repeat"], dropna=False)
-    draw: Codes = np.asarray(draws.ngroup(), dtype=np.intp)
+    item = numbers_of(part, ["item_index", "item_id"])
+    indexes = part["item_index"].to_numpy(dtype=np.int64)[first_of_each(item)].tolist()
+    draw = numbers_of(part, ["fewshot_seed", "sample_seed", "repeat"])
     shape = len(course.points), len(train_seeds), len(indexes)
     cells = _means(values, (place, seed, item), shape)
     asked = np.zeros((shape[0], shape[2]), dtype=bool)
