@@ -30,10 +30,10 @@ from scipy.special import expit
 from scipy.stats import binomtest
 
 from harness import cli
-from harness.frames import JOINED
+from harness.frames import JOINED, RESPONSES, TRIALS
 from harness.gate.judge import judge
 from harness.gate.policy import Policy
-from harness.store import Store, as_frame
+from harness.store import Store, as_frame, joined
 
 N_NIGHTS = 10
 SPOILED = 7
@@ -130,39 +130,54 @@ def quiet_history(rng, *, n_checkpoints=8, n_items=80, noise=0.2, loss=0.0):
     chance = expit(ease + level)
     own, shared = rng.random(shape), rng.random((2, 1, n_items))
     draws = np.where(rng.random(shape) < 0.15, own, shared)
-    task, step, item = (index.ravel() for index in np.indices(shape))
-    named = {
-        "attempt_id": [f"{t} {s}" for t, s in zip(task, step, strict=True)],
-        "item_id": item.astype(str),
-        "item_index": item,
-        "status": "ok",
-        "metrics": [[("exact_match,none", float(x))] for x in (draws < chance).ravel()],
-        "model": "ours",
-        "step": step * 10,
-        "task": np.array(tasks)[task],
-        "formulation": "",
-        "template": "default",
-        "generation": "",
-        "output_type": "generate_until",
-        "weights_digest": step.astype(str),
-        "finished_at": np.datetime64("2026-01-01") + step.astype("timedelta64[D]"),
-        "n_items_total": n_items,
-        **dict.fromkeys(("repeat", "train_seed", "num_fewshot", "fewshot_seed"), 0),
-        **{"sample_seed": 0, "sampled": False},
+    numbers = np.arange(2 * n_checkpoints)
+    task, step = (index.ravel() for index in np.indices(shape[:2]))
+    trials = table(
+        TRIALS,
+        attempt_id=numbers.astype(str),
+        trial_id=numbers.astype(str),
+        model="ours",
+        train_seed=0,
+        step=step * 10,
+        task=np.array(tasks)[task],
+        formulation="",
+        num_fewshot=0,
+        template="default",
+        generation="",
+        fewshot_seed=0,
+        sample_seed=0,
+        output_type="generate_until",
+        sampled=False,
+        n_items_total=n_items,
+        weights_digest=step.astype(str),
+        finished_at=np.datetime64("2026-01-01") + step.astype("timedelta64[D]"),
+    )
+    scores = (draws < chance).astype(float).ravel()
+    responses = table(
+        RESPONSES,
+        attempt_id=np.repeat(numbers, n_items).astype(str),
+        trial_id=np.repeat(numbers, n_items).astype(str),
+        item_id=np.tile(np.arange(n_items), len(numbers)).astype(str),
+        item_index=np.tile(np.arange(n_items), len(numbers)),
+        repeat=0,
+        status="ok",
+        metrics=[[("exact_match,none", score)] for score in scores],
+    )
+    return as_frame(joined(trials, responses, JOINED.names))
+
+
+def table(schema, **columns):
+    """Make a table of these columns; the others are null."""
+    n = max(len(c) for c in columns.values() if not isinstance(c, str | int))
+    filled = {
+        name: [values] * n if isinstance(values, str | int) else values
+        for name, values in columns.items()
     }
-    named["trial_id"] = named["attempt_id"]
-    return as_frame(
-        pa.table(
-            {
-                field.name: pa.array(
-                    np.broadcast_to(named[field.name], len(task))
-                    if np.isscalar(named.get(field.name))
-                    else named.get(field.name, [None] * len(task)),
-                    field.type,
-                )
-                for field in JOINED
-            }
-        )
+    return pa.table(
+        {
+            field.name: pa.array(filled.get(field.name, [None] * n), field.type)
+            for field in schema
+        }
     )
 
 
