@@ -172,6 +172,31 @@ def test_the_document_is_as_its_schema_says(evalvar) -> None:
     named = schema["properties"]["tasks"]["items"]["properties"]["differences"]["items"]
     assert set(document) == set(schema["properties"])
     assert set(document["tasks"][0]["differences"][0]) == set(named["properties"])
+    assert [row["draws"] for row in document["calibration"]][:1] == ["training seeds"]
+
+
+@needs_checkout
+def test_equal_models_are_told_of_in_every_format(evalvar, tmp_path: Path) -> None:
+    told = "A/A, halves of the training seeds of one model at one step: false alarms "
+    words = ("compare", EXAMPLE, "zoo-tiny", "zoo-small")
+    table, markdown = (
+        " ".join(evalvar(*words, "--format", name)[1].split())
+        for name in ("table", "md")
+    )
+    lm_eval_run(tmp_path / "old", "org/base", 0)
+    lm_eval_run(tmp_path / "new", "org/tuned", 3)
+    _, unknown, _ = evalvar("compare", "old", "new", "--format", "md")
+
+    assert told in table
+    assert told in markdown
+    assert "A/A: no checkpoint was measured twice" in unknown
+
+
+@needs_checkout
+def test_a_page_is_called_as_its_sentences_are(evalvar, tmp_path: Path) -> None:
+    evalvar("compare", EXAMPLE, "zoo-tiny", "zoo-small", "-o", "page.html")
+
+    assert "zoo-small against zoo-tiny</title>" in (tmp_path / "page.html").read_text()
 
 
 @needs_checkout

@@ -145,29 +145,29 @@ def compare(
         look=look,
         trials=found.trials,
     )
-    equal: tuple[Calibration, ...] = ()
-    if "html" in kinds:
-        equal = a_a(
-            found.responses,
-            metric=metric,
-            kind="continuous" if is_continuous else "discrete",
-            task=task,
-            formulation=formulation,
-            confidence_level=confidence,
-        )
-    title = f"{comparison.baseline} against {', '.join(comparison.names[1:])}"
+    equal = a_a(
+        found.responses,
+        metric=metric,
+        kind="continuous" if is_continuous else "discrete",
+        task=task,
+        formulation=formulation,
+        confidence_level=confidence,
+    )
     for path, kind in zip(outputs or (), kinds, strict=True):
         with open_output(path) as write:
-            write(_written(comparison, kind, title, equal))
+            write(_written(comparison, kind, equal))
     if json_ or format_ is TableFormat.json:
-        print_json("evalvar.compare/1", comparison.to_dict())
+        print_json("evalvar.compare/1", _document(comparison, equal))
     elif format_ is TableFormat.table:
-        for sheet in compare_sheets(comparison, next_command=found.next_command):
+        sheets = compare_sheets(
+            comparison, calibration=equal, next_command=found.next_command
+        )
+        for sheet in sheets:
             show(sheet)
         for path in outputs or ():
             print(f"report: {path}")
     else:
-        print(_written(comparison, str(format_), title), end="")
+        print(_written(comparison, str(format_), equal), end="")
 
 
 @schema_app.command(
@@ -180,12 +180,15 @@ def compare_() -> None:
     print(json.dumps(compare_schema(), indent=2))
 
 
-def _written(
-    comparison: Comparison,
-    kind: str,
-    title: str,
-    equal: Sequence[Calibration] = (),
-) -> str:
+def _document(
+    comparison: Comparison, equal: Sequence[Calibration]
+) -> dict[str, object]:
+    """Return what the JSON Schema describes, all but its name."""
+    calibration = [row.to_dict() for row in equal]
+    return {**comparison.to_dict(), "calibration": calibration}
+
+
+def _written(comparison: Comparison, kind: str, equal: Sequence[Calibration]) -> str:
     """Return a comparison as a file of this kind holds it."""
     from harness.report.sheets.compare import compare_sheets
     from harness.report.sheets.sheet import markup
@@ -193,11 +196,12 @@ def _written(
     if kind == "html":
         from harness.report.page import render_comparison
 
+        title = f"{', '.join(comparison.names[1:])} against {comparison.baseline}"
         return render_comparison(comparison, title=title, calibration=equal)
     if kind == "json":
-        document = {"schema": "evalvar.compare/1", **comparison.to_dict()}
+        document = {"schema": "evalvar.compare/1", **_document(comparison, equal)}
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
-    sheets = compare_sheets(comparison)
+    sheets = compare_sheets(comparison, calibration=equal)
     if kind == "csv":
         return markup(sheets[0], "csv")
     return "\n".join(markup(sheet, "md") for sheet in sheets)

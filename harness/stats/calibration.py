@@ -99,7 +99,7 @@ class Calibration:
             "n_false": self.n_false,
             "nominal": self.nominal,
             "rate": self.rate.to_dict(),
-            "band": self.band,
+            "band": None if math.isnan(self.band) else self.band,
             "is_inflated": self.is_inflated,
             "cautions": [{"code": c.code, "text": c.text} for c in self.cautions],
         }

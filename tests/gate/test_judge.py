@@ -18,7 +18,7 @@ from harness.gate.references import read_baseline, read_checkpoint
 from harness.gate.results import Confirmation
 from harness.gate.schema import gate_schema
 from harness.marks import Marks, Reference
-from harness.report.sheets.gate import calibration_sentences
+from harness.report.sheets.calibration import calibration_lines
 
 N = 12
 TODAY = dt.date(2026, 3, 1)
@@ -705,12 +705,12 @@ def test_equal_models_calibrate_the_paired_test(nights, judged):
 
     (row,) = result.calibration
     assert (row.draws, row.n_pairs) == ("few-shot seeds", 45)
-    (line,) = calibration_sentences(result)
-    assert line.startswith("A/A, few-shot seeds of equal models: ")
-    assert "of 45 pairs were found to differ" in line
+    (line,) = calibration_lines(result.calibration)
+    assert line.startswith("A/A, few-shot seeds of the same checkpoint: ")
+    assert " of 45 pairs (" in line
 
 
 def test_without_a_second_measurement_the_calibration_is_unknown(spoiled, judged):
-    (line,) = calibration_sentences(judged(spoiled))
+    (line,) = calibration_lines(judged(spoiled).calibration)
 
     assert "no checkpoint was measured twice" in line

@@ -8,7 +8,7 @@ import pytest
 from harness.errors import DesignError
 from harness.report.sheets.calibration import (
     calibration_frame,
-    calibration_sentences,
+    calibration_lines,
     calibration_sheet,
 )
 from harness.report.sheets.sheet import as_text, markup
@@ -76,7 +76,7 @@ def test_a_part_for_each_kind_and_a_line_for_each_task(row):
 
 def test_sentences_say_what_the_gate_must_know(row):
     quiet, loud, few = (
-        calibration_sentences([one])
+        calibration_lines([one])
         for one in (
             row(),
             row(n_false=20, ends=(0.15, 0.4)),
@@ -85,15 +85,18 @@ def test_sentences_say_what_the_gate_must_know(row):
     )
 
     assert quiet == (
-        "Repeats of the same checkpoint, compared as models are: false alarms 3 of 80 "
-        "pairs (4 %; 95 % interval [1, 10]), nominal 5 %.",
+        "A/A, repeats of the same checkpoint: false alarms 3 of 80 pairs (4 %, 95 % "
+        "interval [1, 10] %, nominal 5 %)",
     )
     assert loud[0].endswith(
-        "nominal 5 %: more than there may be, so verdicts are less sure than they say."
+        "nominal 5 %): more than there may be, so verdicts are less sure than they say"
     )
-    assert few[0].endswith("3 of 80 pairs, nominal 5 %; too few pairs for a rate.")
-    assert calibration_sentences([]) == ()
-    assert len(calibration_sentences([row(), row(**TASK)])) == 1
+    assert few[0].endswith("3 of 80 pairs; too few for a rate, nominal 5 %")
+    assert calibration_lines([])[0].startswith(
+        "A/A: no checkpoint was measured twice, "
+    )
+    assert len(calibration_lines([row(), row(**TASK)])) == 1
+    assert calibration_lines([row(**TASK)]) == quiet  # one task has no row of all
 
 
 def test_what_has_no_rate_says_why(row):

@@ -62,7 +62,8 @@ def test_false_alarms_are_counted_beside_the_nominal_rate():
     html = shown(calibration(), calibration(40, 1, task="boolq", num_fewshot=5))
 
     assert (
-        "Repeats: false alarms 3 of 80 (4 %, interval [1, 10] %), nominal 5 %." in html
+        "A/A, repeats of the same checkpoint: false alarms 3 of 80 pairs (4 %, 95 % "
+        "interval [1, 10] %, nominal 5 %)." in html
     )
     assert set(figures_in(html)) == {"calibration-0"}
     assert "boolq" in html.partition('<table id="calibration-table"')[2]
@@ -88,7 +89,7 @@ def test_many_p_values_are_drawn_as_every_so_many():
 def test_too_few_pairs_are_counted_only():
     html = shown(calibration(12, 1))
 
-    assert "Repeats: false alarms 1 of 12; 12 pairs say little." in html
+    assert "false alarms 1 of 12 pairs; too few for a rate, nominal 5 %." in html
     assert figures_in(html) == {}
 
 
@@ -97,18 +98,18 @@ def test_an_inflated_rate_says_so():
         quantity="rate", value=0.25, interval=Interval(0.17, 0.35), n=80, method="m"
     )
 
-    assert "more than chance explains" in shown(calibration(80, 20, rate=rate))
+    assert "more than there may be" in shown(calibration(80, 20, rate=rate))
 
 
 def test_each_kind_of_draws_has_its_figure():
     html = shown(calibration(), calibration(draws="training seeds"))
 
     assert set(figures_in(html)) == {"calibration-0", "calibration-1"}
-    assert "Training seeds: false alarms" in html
+    assert "training seeds of one model at one step: false alarms" in html
 
 
 def test_nothing_measured_twice_names_what_would_be():
-    assert "<code>repeats</code> of sampled answers" in shown()
+    assert "repeats, few-shot seeds or 4 training seeds" in shown()
     assert calibration_table([]) == ((), ())
 
 
@@ -124,7 +125,7 @@ def test_gates_and_comparisons_print_it(zoo):
     assert "calibration" not in re.findall(
         r'<section id="([^"]+)"', render_comparison(comparing.two(), title="c")
     )
-    assert "Training seeds: false alarms" in render(zoo)
+    assert "training seeds of one model at one step: false alarms" in render(zoo)
 
 
 def test_one_checkpoint_has_no_equal(little):

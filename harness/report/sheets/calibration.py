@@ -1,6 +1,6 @@
 """How do comparisons of equal models read? A line for each task, a part for each kind.
 
-`calibration_sentences` is what every report says of them.
+`calibration_lines` is what every report says of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from harness.report.text import (
     percent,
     percent_interval,
 )
-from harness.stats.calibration import DRAWS, Calibration, Refused
+from harness.stats.calibration import (
+    DRAWS,
+    MIN_ITEMS,
+    MIN_SEEDS,
+    Calibration,
+    Refused,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +49,12 @@ TITLES = {
     "training seeds": "halves of the training seeds of one model at one step",
 }
 """What is compared with what."""
+
+UNKNOWN = (
+    f"no checkpoint was measured twice, on {MIN_ITEMS} items and with other answers, "
+    "so the share of false alarms is not known; repeats, few-shot seeds or "
+    f"{MIN_SEEDS} training seeds would tell"
+)
 
 REMARK = (
     "apart: pairs that tell as much without a member in common, at least; the interval "
@@ -69,7 +81,7 @@ def calibration_sheet(
             REMARK,
             *(f"{scores_name(who)}: {error} [{error.code}]" for who, error in refused),
         ),
-        sentences=calibration_sentences(rows),
+        sentences=tuple(f"{line}." for line in calibration_lines(rows)),
         frame=lambda: calibration_frame(rows),
     )
 
@@ -81,31 +93,36 @@ def calibration_frame(rows: Sequence[Calibration]) -> pd.DataFrame:
     return pd.concat([row.to_frame() for row in rows], ignore_index=True)
 
 
-def calibration_sentences(rows: Sequence[Calibration]) -> tuple[str, ...]:
-    """Say how many false alarms there were of each kind of pairs, of all tasks."""
-    told = []
-    for draws in DRAWS:
-        own = [row for row in rows if row.draws == draws]
-        if not own:
-            continue
-        row = own[0]  # That of all tasks stands first.
-        found = (
-            f"{TITLES[draws][0].upper()}{TITLES[draws][1:]}, compared as models are: "
-            f"false alarms {row.n_false:,} of {count(row.n_pairs, 'pair')}"
-        )
-        nominal = f"nominal {percent(row.nominal)} %"
-        if math.isnan(row.rate.value):
-            told.append(f"{found}, {nominal}; too few pairs for a rate.")
-            continue
-        level = percent(row.rate.confidence_level)
-        found += (
-            f" ({percent(row.rate.value)} %; {level} % interval "
-            f"{percent_interval(row.rate)}), {nominal}"
-        )
-        if row.is_inflated:
-            found += ": more than there may be, so verdicts are less sure than they say"
-        told.append(f"{found}.")
-    return tuple(told)
+def calibration_lines(rows: Sequence[Calibration]) -> tuple[str, ...]:
+    """Say how many false alarms each kind of pairs had, or that nobody knows."""
+    return tuple(map(calibration_line, wholes(rows))) or (f"A/A: {UNKNOWN}",)
+
+
+def calibration_line(row: Calibration) -> str:
+    """Say how many false alarms there are, and how many there may be."""
+    told = (
+        f"A/A, {TITLES[row.draws]}: false alarms {row.n_false:,} of "
+        f"{count(row.n_pairs, 'pair')}"
+    )
+    nominal = f"nominal {percent(row.nominal)} %"
+    if math.isnan(row.rate.value):
+        return f"{told}; too few for a rate, {nominal}"
+    level = percent(row.rate.confidence_level)
+    told += (
+        f" ({percent(row.rate.value)} %, {level} % interval "
+        f"{percent_interval(row.rate)} %, {nominal})"
+    )
+    if row.is_inflated:
+        told += ": more than there may be, so verdicts are less sure than they say"
+    return told
+
+
+def wholes(rows: Sequence[Calibration]) -> tuple[Calibration, ...]:
+    """Return the row of all tasks together for each kind of draws."""
+    found: dict[str, Calibration] = {}
+    for row in rows:  # A kind's first row is that of all tasks, or its only one.
+        found.setdefault(row.draws, row)
+    return tuple(found.values())
 
 
 def _cells(row: Calibration, notes: Footnotes) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from harness.report.sheets.calibration import calibration_lines
 from harness.report.sheets.sheet import NOTES, STANDING, Footnotes, Sheet
 from harness.report.text import (
     UNDEFINED,
@@ -17,6 +18,7 @@ from harness.report.text import (
     verdict,
     verdict_counts,
 )
+from harness.stats.calibration import Calibration
 from harness.stats.compare.results import (
     Comparison,
     RankRange,
@@ -34,21 +36,32 @@ FEW_TASKS = 6
 UNJUDGED = ("too few data", "not comparable")
 
 
-def compare_sheets(comparison: Comparison, *, next_command: str = "") -> list[Sheet]:
+def compare_sheets(
+    comparison: Comparison,
+    *,
+    calibration: Sequence[Calibration] | None = None,
+    next_command: str = "",
+) -> list[Sheet]:
     """Return differences from the baseline, and ranks where there are 3 or more.
 
     Parameters
     ----------
+    calibration : sequence of Calibration, optional
+        Of equal models in the same data; nothing is said of it if left out.
     next_command : str
         What shows more of what is unclear.
     """
-    sheets = [_difference_sheet(comparison, next_command)]
+    sheets = [_difference_sheet(comparison, calibration, next_command)]
     if len(comparison.choices) > 2:
         sheets.append(_rank_sheet(comparison))
     return sheets
 
 
-def _difference_sheet(comparison: Comparison, next_command: str) -> Sheet:
+def _difference_sheet(
+    comparison: Comparison,
+    calibration: Sequence[Calibration] | None,
+    next_command: str,
+) -> Sheet:
     notes = Footnotes()
     rows = _rows(comparison)
     candidates = comparison.names[1:]
@@ -63,7 +76,10 @@ def _difference_sheet(comparison: Comparison, next_command: str) -> Sheet:
         parts=tuple(parts),
         label="candidate",
         notes=notes.texts,
-        remarks=_remarks(comparison),
+        remarks=(
+            *_remarks(comparison),
+            *(() if calibration is None else calibration_lines(calibration)),
+        ),
         sentences=(*_sentences(comparison), *_next(rows, next_command)),
         frame=comparison.to_frame,
     )

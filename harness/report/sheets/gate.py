@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from harness.gate.policy import TIERS, Tier
 from harness.gate.results import CHANGED, STATES, Cell, GateResult, MissingTask, State
+from harness.report.sheets.calibration import calibration_lines
 from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
 from harness.report.text import (
     UNDEFINED,
@@ -16,16 +16,12 @@ from harness.report.text import (
     condition_name,
     count,
     p_value,
-    percent,
     score,
     signed,
     signed_interval,
     spread,
 )
 from harness.stats.estimate import Caution
-
-if TYPE_CHECKING:
-    from harness.stats.calibration import Calibration
 
 SIGNS: dict[State, str] = {
     "regression": "▼",
@@ -245,33 +241,9 @@ def other_sentences(result: GateResult) -> tuple[str, ...]:
         more = "…" if len(result.ungated) > MOST_NAMED else ""
         told.append(f"In no tier, and not judged: {names}{more}.")
     told += confirmation_sentences(result)
-    told += calibration_sentences(result)
+    told += [f"{line}." for line in calibration_lines(result.calibration)]
     told += [f"{caution.text}." for caution in result.cautions]
     return tuple(map(clean, told))
-
-
-def calibration_sentences(result: GateResult) -> list[str]:
-    """Say how often equal models were found to differ by the paired test."""
-    rows = result.calibration
-    several = {one.draws for one in rows if one.task is None}
-    whole = [one for one in rows if one.task is None or one.draws not in several]
-    if not whole:
-        return [
-            "A/A: no checkpoint was measured twice here, so that the paired test's own "
-            "false alarms are not known; more few-shot seeds or repeats would tell."
-        ]
-    return [
-        f"A/A, {one.draws} of equal models: {one.n_false} of {one.n_pairs} pairs were "
-        f"found to differ{_rate(one)}; {percent(one.nominal)} % may be"
-        f"{', and more are' if one.is_inflated else ''}."
-        for one in whole
-    ]
-
-
-def _rate(one: Calibration) -> str:
-    if one.rate.value != one.rate.value:
-        return ""
-    return f" ({percent(one.rate.value)} % {between(*one.rate.interval, percent)})"
 
 
 def confirmation_sentences(result: GateResult) -> list[str]:

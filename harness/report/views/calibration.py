@@ -11,6 +11,7 @@ from harness.report import text
 from harness.report.cells import Cell, Drawn, Line, Table, estimate_cell
 from harness.report.figures.calibration import shares_figure
 from harness.report.section import Section
+from harness.report.sheets.calibration import UNKNOWN, calibration_line, wholes
 from harness.stats.calibration import Calibration
 
 MAX_DRAWN = 200
@@ -28,7 +29,7 @@ def calibration_section(rows: Sequence[Calibration]) -> Section:
         title="A/A",
         view={
             "drawn": drawn,
-            "sentences": [calibration_sentence(row) for row in wholes(rows)],
+            "unknown": f"{UNKNOWN[0].upper()}{UNKNOWN[1:]}.",
             "table": _table(rows),
             "cautions": text.alike(
                 (_name(row), caution) for row in rows for caution in row.cautions
@@ -38,30 +39,6 @@ def calibration_section(rows: Sequence[Calibration]) -> Section:
             ),
         },
         drawn=drawn,
-    )
-
-
-def wholes(rows: Sequence[Calibration]) -> list[Calibration]:
-    """Return the row of all tasks together for each kind of draws."""
-    found: dict[str, Calibration] = {}
-    for row in rows:  # a kind's first row is that of all tasks, or its only one
-        found.setdefault(row.draws, row)
-    return list(found.values())
-
-
-def calibration_sentence(row: Calibration) -> str:
-    """Return how many false alarms there are, and how many there may be."""
-    told = (
-        f"{row.draws[:1].upper()}{row.draws[1:]}: false alarms {row.n_false:,} of "
-        f"{row.n_pairs:,}"
-    )
-    if math.isnan(row.rate.value):
-        return f"{told}; {row.rate.cautions[0].text}."
-    ends = text.between(*row.rate.interval, text.percent)
-    more = ", and that is more than chance explains" if row.is_inflated else ""
-    return (
-        f"{told} ({text.percent(row.rate.value)} %, interval {ends} %), nominal "
-        f"{text.percent(row.nominal)} %{more}."
     )
 
 
@@ -85,7 +62,7 @@ def _drawn(row: Calibration, place: int) -> Drawn:
         kind="plain",
         title=f"Equal models by {row.draws}",
         about="Calibration: ",
-        sentence=calibration_sentence(row),
+        sentence=f"{calibration_line(row)}.",
         figure=None
         if is_few
         else shares_figure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from harness.stats.calibration import DRAWS
 from harness.stats.compare.results import Verdict
 
 Node = dict[str, Any]
@@ -12,6 +13,7 @@ SCHEMA = "evalvar.compare/1"
 SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 TEXT: Node = {"type": "string"}
+TEXT_OR_NONE: Node = {"type": ["string", "null"]}
 NUMBER: Node = {"type": "number"}
 UNDEFINED_OR_NUMBER: Node = {"type": ["number", "null"]}
 COUNT: Node = {"type": "integer", "minimum": 0}
@@ -50,6 +52,7 @@ def compare_schema() -> Node:
         average=_or_none(task),
         uncompared=_list(_object(what=TEXT, reason=TEXT)),
         cautions=CAUTIONS,
+        calibration=_list(_calibration()),
     )
     return {"$schema": SCHEMA_DRAFT, "title": "evalvar compare", **document}
 
@@ -63,16 +66,7 @@ def _task() -> Node:
         "generation": TEXT,
         "metric": TEXT,
     }
-    estimate = _object(
-        value=UNDEFINED_OR_NUMBER,
-        se=UNDEFINED_OR_NUMBER,
-        low=UNDEFINED_OR_NUMBER,
-        high=UNDEFINED_OR_NUMBER,
-        confidence_level=NUMBER,
-        n=COUNT,
-        method=TEXT,
-        cautions=CAUTIONS,
-    )
+    estimate = _estimate()
     side = _object(
         name=TEXT,
         model=TEXT,
@@ -130,6 +124,37 @@ def _task() -> Node:
         differences=_list(difference),
         ranks=_list(rank),
         pairs=_or_none(pairs),
+    )
+
+
+def _calibration() -> Node:
+    return _object(
+        draws={"enum": list(DRAWS)},
+        task=TEXT_OR_NONE,
+        formulation=TEXT_OR_NONE,
+        num_fewshot=COUNT_OR_NONE,
+        generation=TEXT_OR_NONE,
+        metric=TEXT_OR_NONE,
+        n_pairs=COUNT,
+        n_false=COUNT,
+        nominal=NUMBER,
+        rate=_estimate(),
+        band=UNDEFINED_OR_NUMBER,
+        is_inflated=TRUTH,
+        cautions=CAUTIONS,
+    )
+
+
+def _estimate() -> Node:
+    return _object(
+        value=UNDEFINED_OR_NUMBER,
+        se=UNDEFINED_OR_NUMBER,
+        low=UNDEFINED_OR_NUMBER,
+        high=UNDEFINED_OR_NUMBER,
+        confidence_level=NUMBER,
+        n=COUNT,
+        method=TEXT,
+        cautions=CAUTIONS,
     )
 
 
