@@ -255,3 +255,17 @@ def test_regressions_filter_by_state_and_print(opened):
     page.emulate_media(media="print")
     eventually(page, "document.documentElement.dataset.theme === 'light'")
     seen.assert_quiet()
+
+
+def test_ten_models_fit_on_paper(opened):
+    names = ["base", *(f"org/model-{i}" for i in range(9))]
+    tasks = [
+        comparing.task_comparison(f"subject_{k}", dict.fromkeys(names, 0.5))
+        for k in range(3)
+    ]
+    page, seen = opened(render_comparison(comparing.comparison(tasks), title="Ten"))
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 960})
+
+    eventually(page, f"{OVERFLOW} === 0")
+    seen.assert_quiet()
