@@ -6,9 +6,9 @@ last one with a little noise on all weights, as the last steps of a long trainin
 In one of them the words of one task's answers have changed places, so that this task
 falls and the others do not.
 
-Commands are processes of their own on the nights that matter most; on the others the
-same commands run in this process, and the trials without Ray, which takes a tenth of
-the time.
+Commands are processes of their own on the nights that matter most, which find their
+Ray already started; on the others the same commands run in this process, and the trials
+without Ray, which takes a tenth of the time.
 """
 
 from __future__ import annotations
@@ -231,13 +231,15 @@ def grow(zoo: Path, runs: Path, step: int, *, spoil: bool = False) -> None:
     partial_folder.rename(folder)
 
 
-def play(night: int, zoo: Path) -> Night:
+def play(night: int, zoo: Path, ray: str) -> Night:
     """Let a checkpoint appear, and give the night's two commands."""
-    command = in_a_process if night in WITH_RAY else here
+    command, at = (
+        (in_a_process, ["--ray-address", ray]) if night in WITH_RAY else (here, [])
+    )
     step = BEFORE[-1] + 10 * night
     grow(zoo, Path("runs"), step, spoil=night == SPOILED)
     before = trials()
-    run_status, _ = command("run", "nightly.yaml", "--store", "store")
+    run_status, _ = command("run", "nightly.yaml", "--store", "store", *at)
     reports = [f"{night}.{kind}" for kind in ("json", "md", "xml", "html")]
     outputs = [word for report in reports for word in ("-o", report)]
     gate_status, printed = command("gate", "store", "--policy", "gate.yaml", *outputs)
@@ -262,6 +264,9 @@ def trials() -> set[tuple[int, str]]:
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory):
     """Evaluate what is there, set the baseline, and play the nights."""
+    import ray
+
+    from harness.run.pool import cluster
     from harness.zoo import build_zoo
 
     zoo = build_zoo().root
@@ -275,7 +280,9 @@ def nights(tmp_path_factory):
         release = ["--model", "ours", "--step", str(BEFORE[-1])]
         status, _ = here("baseline", "set", "store", *release, "--reason", "version 1")
         assert status == 0
-        return [play(night, zoo) for night in range(1, N_NIGHTS + 1)]
+        with cluster(None):
+            address = ray.get_runtime_context().gcs_address
+            return [play(night, zoo, address) for night in range(1, N_NIGHTS + 1)]
 
 
 @pytest.mark.slow
