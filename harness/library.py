@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from harness.errors import DesignError
+from harness.chosen import read_choice
+from harness.errors import DesignError, InputError
 from harness.frames import CONDITION
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from harness.ingest.parts import Problem
+    from harness.marks import Marks
     from harness.report.cells import Drawn
     from harness.report.gather import ReportData
     from harness.stats.compare.results import Choice, Comparison
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 ComparisonFigure = Literal["forest", "flips", "pairs"]
 
 FigureName = Literal["trend", "trend-continuous", "spread", "snr", "monotonicity"]
-
-CHOICE = re.compile(r"(?P<model>.+?)(@(?P<step>\d+))?(#(?P<seed>-?\d+))?", re.DOTALL)
-"""A model, and which step and training seed of it."""
 
 WHO = ("model", "train_seed", "step", *CONDITION, "item_id", "item_index", "repeat")
 """What tells one score from another."""
@@ -51,12 +49,21 @@ class Results:
     ----------
     sources : tuple of str
         What was loaded.
+    models : tuple of str
+        Names of the models that answered, source by source.
     problems : tuple of Problem
         What in foreign files could not be taken, and why.
+    marks : tuple of Marks
+        Tags and baselines of each store.
     """
 
     sources: tuple[str, ...]
+    models: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
+    marks: tuple[Marks, ...] = ()
+    _silent: tuple[str, ...] = ()
+    """Of each source that has no answer, why."""
+
     _frames: _Frames
 
     def __repr__(self) -> str:
@@ -65,11 +72,6 @@ class Results:
             f"{len(self._frames.responses):,} answers of {len(self.models)} models "
             f"to {len(self.tasks)} tasks>"
         )
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """Names of the models that answered."""
-        return _names(self._frames.responses["model"])
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -235,6 +237,7 @@ class Results:
         self,
         *choices: str | Choice,
         baseline: str | None = None,
+        step: int | None = None,
         metric: str | None = None,
         kind: Kind = "discrete",
         task: str | None = None,
@@ -254,11 +257,13 @@ class Results:
         Parameters
         ----------
         choices : str or Choice
-            Who is compared: ``MODEL``, ``MODEL@STEP``, ``MODEL#SEED`` or
-            ``MODEL@STEP#SEED``; the last step and all training seeds where they are
-            left out. All models if there are none.
+            Who is compared: ``MODEL``, ``MODEL@STEP``, ``MODEL#SEED``,
+            ``MODEL@STEP#SEED``, ``tag:NAME`` or ``baseline``; the last step and all
+            training seeds where they are left out. All models if there are none.
         baseline : str, optional
             What the others are compared with; the first choice if absent.
+        step : int, optional
+            Of whoever names none, instead of the last.
         metric, kind, task, formulation, correction, delta, min_items, \
 confidence_level, clusters, fixed, allow, sequential, look
             As `harness.stats.compare.table.compare` takes them.
@@ -270,15 +275,20 @@ confidence_level, clusters, fixed, allow, sequential, look
 
         Raises
         ------
+        InputError
+            ``nothing-stored``: a source has no answers; ``unknown-model``,
+            ``unknown-tag``, ``no-baseline``.
         DesignError
-            ``unknown-model``, and what `harness.stats.compare.table.compare` refuses.
+            What `harness.stats.compare.table.compare` refuses.
         """
         from harness.stats.compare.table import compare
 
+        for why in self._silent:
+            raise InputError(why, code="nothing-stored")
         return compare(
             self._frames.responses,
-            [self._choice(choice) for choice in choices or self.models],
-            baseline=baseline,
+            [self._choice(choice, step) for choice in choices or self.models],
+            baseline=None if baseline is None else self._choice(baseline, step).name,
             metric=metric,
             kind=kind,
             task=task,
@@ -395,22 +405,10 @@ confidence_level, clusters, fixed, allow, sequential, look
         )
         return _the_one(name, [*_drawn(data, name)])
 
-    def _choice(self, choice: str | Choice) -> Choice:
-        """Read who is meant; a model's name may hold an @ or a # itself."""
-        from harness.stats.compare.results import Choice
-
-        if isinstance(choice, Choice):
+    def _choice(self, choice: str | Choice, step: int | None) -> Choice:
+        if not isinstance(choice, str):
             return choice
-        named = CHOICE.fullmatch(choice)
-        if choice in self.models or named is None:
-            return Choice(name=choice, model=choice)
-        step, seed = named["step"], named["seed"]
-        return Choice(
-            name=choice,
-            model=named["model"],
-            step=None if step is None else int(step),
-            train_seeds=None if seed is None else (int(seed),),
-        )
+        return read_choice(choice, models=self.models, marks=self.marks, step=step)
 
     def _current(
         self, model: str | None, task: str | None, formulation: str | None
@@ -505,7 +503,10 @@ def load(path: str | Path, *more: str | Path, pattern: str | None = None) -> Res
     frames = zip(*(part._frames for part in parts), strict=True)
     return Results(
         sources=tuple(source for part in parts for source in part.sources),
+        models=tuple(dict.fromkeys(name for part in parts for name in part.models)),
         problems=tuple(problem for part in parts for problem in part.problems),
+        marks=tuple(marks for part in parts for marks in part.marks),
+        _silent=tuple(why for part in parts for why in part._silent),
         _frames=_Frames(*(pd.concat(some, ignore_index=True) for some in frames)),
     )
 
@@ -517,18 +518,32 @@ def _loaded(path: str | Path, pattern: str | None) -> Results:
         from harness.ingest.load import load_results
 
         found = load_results([path], pattern=pattern)
+        why = (
+            "scores without items, which cannot be paired; give results with samples, "
+            "as lm-eval's --log_samples writes them"
+        )
         return Results(
             sources=(str(path),),
+            models=_names(found.responses["model"]),
             problems=found.problems,
+            _silent=(f"{path}: {why}",) if found.responses.empty else (),
             _frames=_Frames(found.responses, found.trials, found.aggregates),
         )
+    from harness.marks import read_marks
     from harness.store import Store
 
     store = Store(path)
     frames = _Frames(
         store.responses(), store.trials().to_pandas(), store.aggregates().to_pandas()
     )
-    return Results(sources=(store.path,), _frames=frames)
+    why = "no finished trial; there is nothing to compare"
+    return Results(
+        sources=(store.path,),
+        models=_names(frames.responses["model"]),
+        marks=(read_marks(store),),
+        _silent=(f"{path}: {why}",) if frames.responses.empty else (),
+        _frames=frames,
+    )
 
 
 def _renamed(part: Results, several: Collection[str]) -> Results:
@@ -541,7 +556,11 @@ def _renamed(part: Results, several: Collection[str]) -> Results:
         names = frame["model"].astype(object)
         return frame.assign(model=names.map(lambda name: own.get(name, name)))
 
-    return replace(part, _frames=_Frames(*map(renamed, part._frames)))
+    return replace(
+        part,
+        models=tuple(own.get(name, name) for name in part.models),
+        _frames=_Frames(*map(renamed, part._frames)),
+    )
 
 
 def _names(column: pd.Series[Any]) -> tuple[str, ...]:

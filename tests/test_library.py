@@ -15,6 +15,7 @@ import harness
 from harness import library
 from harness.errors import DesignError, InputError
 from harness.frames import AGGREGATES, JOINED, TRIALS
+from harness.marks import set_mark
 from harness.starter import write_starter
 from harness.stats.compare.results import Choice
 from harness.stats.compare.table import compare
@@ -155,9 +156,34 @@ def test_a_comparison_is_that_of_the_statistics(example):
 
 @needs_checkout
 def test_who_is_not_there_cannot_be_compared(example):
-    with pytest.raises(DesignError, match="no model 'zoo@none'") as told:
-        example.compare("zoo-tiny", "zoo@none")
+    with pytest.raises(DesignError, match="no model 'zoo'") as told:
+        example.compare("zoo-tiny", "zoo@1")
     assert told.value.code == "unknown-model"
+    for words in (("zoo-tiny", "zoo@none"), ("zoo-tiny", "zoo-small#x")):
+        with pytest.raises(InputError, match=f"'{words[1]}' is not MODEL, ") as asked:
+            example.compare(*words)
+        assert asked.value.code == "unknown-model"
+
+
+def test_tags_and_the_baseline_can_be_compared(tmp_path):
+    run_fake(tmp_path, models=("a", "b"), tasks=("t1",))
+    store = Store(tmp_path)
+    set_mark(store, "tag", name="old", model="a")
+    set_mark(store, "baseline", model="b", reason="why")
+    found = harness.load(tmp_path).compare("baseline", "tag:old")
+
+    assert [choice.model for choice in found.choices] == ["b", "a"]
+    assert found.names == ("baseline", "tag:old")
+    with pytest.raises(InputError) as told:
+        harness.load(tmp_path).compare("a", "tag:new")
+    assert told.value.code == "unknown-tag"
+
+
+@needs_checkout
+def test_who_names_no_step_has_the_one_that_is_given(example):
+    found = example.compare("zoo-tiny", "zoo-small@640", step=480, task="zoo_agreement")
+
+    assert [choice.step for choice in found.choices] == [480, 640]
 
 
 def test_a_model_may_have_an_at_sign_in_its_name(tmp_path):
@@ -249,7 +275,7 @@ def test_a_model_of_several_sources_is_told_apart_by_its_source(tmp_path):
     run_fake(tmp_path / "after", models=("a",), tasks=("t1",))
     results = harness.load(tmp_path / "before", tmp_path / "after")
 
-    assert results.models == ("after/a", "b", "before/a")
+    assert results.models == ("before/a", "b", "after/a")
     assert set(results.trials()["model"]) == {*results.models}
     assert results.compare("before/a", "after/a").names == ("before/a", "after/a")
 

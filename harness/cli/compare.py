@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -24,11 +24,8 @@ from harness.cli.streams import open_output, print_json
 from harness.errors import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from harness.marks import Marks
     from harness.stats.calibration import Calibration
-    from harness.stats.compare.results import Choice, Comparison
+    from harness.stats.compare.results import Comparison
     from harness.stats.pairs import Correction
 
 SUFFIXES = {".html": "html", ".md": "md", ".json": "json", ".csv": "csv"}
@@ -118,18 +115,18 @@ def compare(
     ] = None,
 ) -> None:
     """Say who is better, at which task, and how surely, paired by item."""
+    from harness.library import load
     from harness.report.sheets.compare import compare_sheets
     from harness.report.sheets.sheet import show
     from harness.stats.calibration import a_a
-    from harness.stats.compare.table import compare as compared
 
     kinds = [_kind(path) for path in outputs or ()]
     sources, names = _sorted_words(words)
-    found = _Sources(sources, pattern)
-    comparison = compared(
-        found.responses,
-        found.choices(names, step),
-        baseline=None if baseline is None else found.name(baseline, step),
+    found = load(*sources, pattern=pattern)
+    comparison = found.compare(
+        *names,
+        step=step,
+        baseline=baseline,
         metric=metric,
         kind="continuous" if is_continuous else "discrete",
         task=task,
@@ -143,10 +140,9 @@ def compare(
         allow=allow or (),
         sequential=sequential,
         look=look,
-        trials=found.trials,
     )
     equal = a_a(
-        found.responses,
+        found.responses(),
         metric=metric,
         kind="continuous" if is_continuous else "discrete",
         task=task,
@@ -160,7 +156,7 @@ def compare(
         print_json("evalvar.compare/1", _document(comparison, equal))
     elif format_ is TableFormat.table:
         sheets = compare_sheets(
-            comparison, calibration=equal, next_command=found.next_command
+            comparison, calibration=equal, next_command=_next_command(sources)
         )
         for sheet in sheets:
             show(sheet)
@@ -231,6 +227,14 @@ def _sorted_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(sources)), list(dict.fromkeys(names))
 
 
+def _next_command(sources: Sequence[str]) -> str:
+    """Return what says what more answers would tell, where a store has them."""
+    from harness.ingest.sniff import is_store
+
+    stores = (one for one in sources if "://" in one or is_store(Path(one)))
+    return next((f"evalvar power {store}" for store in stores), "")
+
+
 def _losses(words: Sequence[str] | None) -> float | dict[str, float] | None:
     """Read LOSS, or TASK=LOSS for each of several tasks."""
     losses: dict[str, float] = {}
@@ -269,132 +273,3 @@ def _read_clusters(path: Path) -> dict[str, str]:
             code="missing-columns",
         )
     return dict(zip(frame["item_id"], frame["cluster"], strict=True))
-
-
-class _Sources:
-    """All answers of the sources named, and whose they are."""
-
-    def __init__(self, sources: Sequence[str], pattern: str | None) -> None:
-        import pandas as pd
-
-        parts = [_Source(source, pattern) for source in sources]
-        self.marks = [part.marks for part in parts if part.marks is not None]
-        clashing = _in_several([part.models for part in parts])
-        for part in parts:
-            part.rename(clashing)
-        self.responses, self.trials = parts[0].responses, parts[0].trials
-        if len(parts) > 1:
-            self.responses = pd.concat([p.responses for p in parts], ignore_index=True)
-            self.trials = pd.concat([p.trials for p in parts], ignore_index=True)
-        self.models = list(dict.fromkeys(m for part in parts for m in part.models))
-        store = next((part.path for part in parts if part.marks is not None), "")
-        self.next_command = f"evalvar power {store}" if store else ""
-
-    def choices(self, names: Sequence[str], step: int | None) -> list[Choice]:
-        """Return who is compared: those named, or every model."""
-        from dataclasses import replace
-
-        if names:
-            return [self._choice(name, step) for name in names]
-        return [replace(self._choice(m, step), name=m) for m in self.models]
-
-    def name(self, word: str, step: int | None) -> str:
-        """Return how the choice that a word means is called."""
-        return self._choice(word, step).name
-
-    def _choice(self, word: str, step: int | None) -> Choice:
-        from harness.stats.compare.results import Choice
-
-        if word in self.models:
-            return Choice(name=word, model=word, step=step)
-        if word == "baseline" or word.startswith("tag:"):
-            reference = self._reference(word)
-            return Choice(name=word, model=reference.model, step=reference.step)
-        rest, sharp, seed = word.rpartition("#")
-        model, at, number = (rest if sharp else word).rpartition("@")
-        try:
-            return Choice(
-                name=word,
-                model=model if at else rest if sharp else word,
-                step=int(number) if at else step,
-                train_seeds=(int(seed),) if sharp else None,
-            )
-        except ValueError:
-            raise InputError(
-                f"{word!r} is not MODEL, MODEL@STEP, MODEL#SEED or MODEL@STEP#SEED; "
-                f"the models are {', '.join(self.models)}",
-                code="unknown-model",
-            ) from None
-
-    def _reference(self, word: str) -> Any:
-        if len(self.marks) != 1:
-            raise InputError(
-                f"{word} is for one store, which keeps tags; here are "
-                f"{len(self.marks)}",
-                code="unknown-tag",
-            )
-        if word != "baseline":
-            return self.marks[0].tag(word.removeprefix("tag:"))
-        reference = self.marks[0].baseline()
-        if reference is None:
-            raise InputError(
-                "no baseline is set; `evalvar baseline set` does, or name a model",
-                code="no-baseline",
-            )
-        return reference
-
-
-class _Source:
-    """What one store, or one folder of foreign results, holds."""
-
-    def __init__(self, path: str, pattern: str | None) -> None:
-        from harness.ingest.sniff import is_store
-
-        self.path = path
-        self.marks: Marks | None = None
-        self.responses: pd.DataFrame
-        self.trials: pd.DataFrame
-        if "://" in path or is_store(Path(path)):
-            from harness.marks import read_marks
-            from harness.store import Store
-
-            store = Store(path)
-            self.responses, self.trials = store.responses(), store.trials().to_pandas()
-            self.marks = read_marks(store)
-        else:
-            from harness.ingest.load import load_results
-
-            loaded = load_results([path], pattern=pattern)
-            self.responses, self.trials = loaded.responses, loaded.trials
-            if self.responses.empty:
-                raise InputError(
-                    f"{path}: scores without items, which cannot be paired; give "
-                    "results with samples, as lm-eval's --log_samples writes them",
-                    code="nothing-stored",
-                )
-        if self.responses.empty:
-            raise InputError(
-                f"{path}: no finished trial; there is nothing to compare",
-                code="nothing-stored",
-            )
-        self.models = sorted(self.responses["model"].unique())
-
-    def rename(self, clashing: set[str]) -> None:
-        """Put the source's name before those of models that others have, too."""
-        own = {model: f"{Path(self.path).name}/{model}" for model in clashing}
-        if not own.keys() & set(self.models):
-            return
-        for name in ("responses", "trials"):
-            frame = getattr(self, name)
-            models = frame["model"].astype(object).map(lambda m: own.get(m, m))
-            setattr(self, name, frame.assign(model=models))
-        self.models = [own.get(model, model) for model in self.models]
-
-
-def _in_several(parts: Sequence[Sequence[str]]) -> set[str]:
-    seen: set[str] = set()
-    several: set[str] = set()
-    for models in parts:
-        several |= seen & {*models}
-        seen |= {*models}
-    return several

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.chosen import BASELINE, TAG
 from harness.errors import InputError
 from harness.marks import Marks, Reference
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TAG = "tag:"
 LATEST = "latest"
 
 Baselines = Callable[[str], Reference | None]
@@ -33,7 +33,7 @@ def read_baseline(word: str | None, marks: Marks, responses: pd.DataFrame) -> Ba
     InputError
         ``no-baseline``, ``unknown-tag``, ``unknown-model``, ``bad-steps``.
     """
-    if word is None or word == "baseline":
+    if word is None or word == BASELINE:
         if not marks.of("baseline"):
             raise InputError(
                 "no baseline was set; `evalvar baseline set STORE --model MODEL "
