@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import pyarrow as pa
+import pytest
 
 from harness.frames import TRIALS
 from harness.plan import Plan
@@ -33,6 +36,21 @@ class RaisingBackend(FakeBackend):
         if trial.info.task in {"bad", "zoo_agreement"}:
             raise ZeroDivisionError(f"on\n{trial.info.task}")
         return super().answer(trial)
+
+
+@contextmanager
+def no_ray() -> Iterator[None]:
+    """Let sweeps run their trials in this process, which takes a tenth of the time."""
+
+    def here(trials, *, backend, placement, workers, max_tries, idle):
+        return run_here(
+            trials, backend=backend, placement=placement, max_tries=max_tries
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.run.pool.cluster", nullcontext)
+        patch.setattr("harness.run.pool.run_on_ray", here)
+        yield
 
 
 def fake_checkpoint(model: str = "toy", seed: int | None = 0, step: int | None = 0):

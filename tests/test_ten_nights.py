@@ -6,7 +6,7 @@ last one with a little noise on all weights, as the last steps of a long trainin
 In one of them the words of one task's answers have changed places, so that this task
 falls and the others do not.
 
-Commands are processes of their own on the nights that matter most, which find their
+Commands are processes of their own on the night that matters most, which find their
 Ray already started; on the others the same commands run in this process, and the trials
 without Ray, which takes a tenth of the time.
 """
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from fakes import no_ray
 from scipy.special import expit
 from scipy.stats import binomtest
 
@@ -39,7 +40,7 @@ N_NIGHTS = 10
 SPOILED = 7
 """The night on which the spoiled checkpoint appears."""
 
-WITH_RAY = {1, SPOILED, SPOILED + 1}
+WITH_RAY = {SPOILED}
 """Nights whose commands are processes of their own."""
 
 BEFORE = (600, 610, 620, 630, 640)
@@ -99,21 +100,14 @@ def here(*arguments: str) -> tuple[int, str]:
     out = io.StringIO()
     with (
         pytest.MonkeyPatch.context() as patch,
+        no_ray(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(io.StringIO()),
     ):
         patch.setattr(sys, "argv", ["evalvar", *arguments])
-        patch.setattr("harness.run.pool.cluster", contextlib.nullcontext)
-        patch.setattr("harness.run.pool.run_on_ray", without_ray)
         with pytest.raises(SystemExit) as ended:
             cli.main()
     return int(ended.value.code or 0), out.getvalue()
-
-
-def without_ray(trials, *, backend, placement, workers, max_tries, idle):
-    from harness.run.worker import run_here
-
-    return run_here(trials, backend=backend, placement=placement, max_tries=max_tries)
 
 
 def quiet_history(rng, *, n_checkpoints=8, n_items=80, noise=0.2, loss=0.0):

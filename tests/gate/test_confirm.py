@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import fake_plan
+from fakes import fake_plan, no_ray
 
 from harness.errors import InputError
 from harness.gate.confirm import confirmed, rerun
@@ -167,13 +167,11 @@ def test_other_examples_are_not_held_against_history(nights, policy, marks):
     assert cell.against_baseline.candidate.score.value < 0.5
 
 
-@pytest.mark.ray
 @pytest.mark.lm_eval
 @pytest.mark.slow
 def test_red_cells_of_the_zoo_are_measured_again(tmp_path, capfd):
     """A late checkpoint goes on as an early one; arithmetic draws its examples."""
     from harness.cli.run import zoo_root
-    from harness.run.pool import cluster
 
     root = zoo_root()
     if root is None:
@@ -192,7 +190,7 @@ def test_red_cells_of_the_zoo_are_measured_again(tmp_path, capfd):
     store = str(tmp_path / "store")
     command = ["gate", store, "--policy", str(rules), "--confirm", str(suite)]
 
-    with cluster(None, cpus=2):  # started once
+    with no_ray():
         assert evalvar("run", str(suite), "--store", store, "--workers", "1") == 0
         assert evalvar(*command, "--workers", "1") == 3
         first = capfd.readouterr().out
