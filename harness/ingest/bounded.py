@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -23,17 +24,28 @@ from harness.ingest.parts import BrokenFile
 PIECE_BYTES = 2**20
 """How much is read or unpacked at once."""
 
-MOST_BYTES = 2**28
-"""Largest JSON value, or member of an archive, that is taken."""
+MOST_BYTES = 2**25
+"""Largest JSON value, or member of an archive, that is taken: it is held whole."""
+
+MOST_VALUES = 2**20
+"""Most values within one JSON value; each takes 64 bytes and more, be it ``[]``."""
 
 MOST_TOTAL, MOST_TIMES = 2**30, 1_000
 """An archive may unpack to the former, or to the latter times its own size."""
+
+MOST_IN_ALL, MOST_PER_BYTE = 2**22, 16
+"""An archive may hold as many values as the former, or the latter for each byte."""
 
 MOST_DEPTH = 200
 """Deepest nesting of JSON that is taken; what walks it later calls itself."""
 
 ENDS = frozenset(" \t\r\n,:]}")
 """Signs behind which a value is whole."""
+
+STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+"""A string of JSON, or what is there of it: it never looks back."""
+
+STRINGS = re.compile(STRING, re.DOTALL), re.compile(STRING.encode(), re.DOTALL)
 
 ZSTANDARD = 93
 """The method of compression that Python's zipfile knows from 3.14 on."""
@@ -57,6 +69,35 @@ def read_json(path: Path) -> Any:
     return parse_json(data)
 
 
+def count_values(data: bytes | str, name: str = "") -> int:
+    """Return how many values a text of JSON has at most, without reading it.
+
+    Raises
+    ------
+    InputError
+        ``results-too-large``: more than `MOST_VALUES`.
+    """
+    n = _separators(data)
+    if n > MOST_VALUES:  # by those in strings, perhaps
+        if isinstance(data, str):
+            n = _separators(STRINGS[0].sub("", data))
+        else:
+            n = _separators(STRINGS[1].sub(b"", data))
+    if n > MOST_VALUES:
+        raise InputError(
+            f"{name}it holds more than {MOST_VALUES:,} values in one, and no file of "
+            "results does",
+            code="results-too-large",
+        )
+    return n + 1
+
+
+def _separators(data: bytes | str) -> int:
+    if isinstance(data, str):
+        return sum(map(data.count, ",[{"))
+    return sum(map(data.count, (b",", b"[", b"{")))
+
+
 def parse_json(data: bytes, name: str = "") -> Any:
     """Return the value that `data` is the JSON of.
 
@@ -69,8 +110,9 @@ def parse_json(data: bytes, name: str = "") -> Any:
     ------
     InputError
         ``results-broken``: no UTF-8, no JSON, nested too deeply, or with a number
-        of thousands of digits.
+        of thousands of digits; ``results-too-large``.
     """
+    count_values(data, name)
     try:
         return _not_deep(json.loads(data.decode("utf-8-sig")), name)
     except UnicodeDecodeError as error:
@@ -148,7 +190,9 @@ class Archive:
         self.n_replaced = len(infos) - len(self._members)
         """Members of a name that a later one has too, which counts."""
 
-        self._left = max(MOST_TOTAL, MOST_TIMES * path.stat().st_size)
+        n_bytes = path.stat().st_size
+        self._left = max(MOST_TOTAL, MOST_TIMES * n_bytes)
+        self._values_left = max(MOST_IN_ALL, MOST_PER_BYTE * n_bytes)
 
     def __enter__(self) -> Self:
         return self
@@ -174,7 +218,15 @@ class Archive:
         InputError
             ``results-broken``, ``results-too-large``.
         """
-        return parse_json(self._unpacked(name), f"{name}: ")
+        data = self._unpacked(name)
+        self._values_left -= count_values(data, f"{name}: ")
+        if self._values_left < 0:
+            raise InputError(
+                f"{name}: up to here the archive holds more than {MOST_PER_BYTE} "
+                "values for each of its bytes; it is no file of results",
+                code="results-too-large",
+            )
+        return parse_json(data, f"{name}: ")
 
     def _unpacked(self, name: str) -> bytes:
         info = self._members[name]
@@ -266,6 +318,8 @@ class _Text:
             self._text += self._decode(data, self._is_whole)
         except UnicodeDecodeError:
             raise self._wrong("it is not UTF-8 text") from None
+        if len(self._text) > PIECE_BYTES:
+            count_values(self._text, f"line {self._line}: ")
         return bool(data)
 
     def _wrong(self, why: str) -> BrokenFile:

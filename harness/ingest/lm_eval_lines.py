@@ -22,6 +22,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from harness.errors import HarnessError
+from harness.ingest.bounded import PIECE_BYTES, count_values
 from harness.ingest.parts import BrokenFile
 
 MAX_LINE = 64 * 2**20
@@ -172,9 +174,8 @@ def last_filter(path: Path) -> str | None:
                 break
             span *= 8
     try:
-        document = json.loads(tail[start + 1 :])
-        name = document["filter"]
-    except (ValueError, RecursionError, KeyError, TypeError):
+        name = _parse(tail[start + 1 :], 0)["filter"]
+    except (HarnessError, KeyError, TypeError):
         return None
     return name if isinstance(name, str) else None
 
@@ -457,11 +458,14 @@ def _of_array(file: Any) -> Iterator[tuple[int, bytes]]:
             wanted = max(CHUNK, len(buffer))
             if wanted > MAX_LINE or not more(wanted):
                 raise BrokenFile(f"it is no JSON: {error}", line=line) from None
+            count_values(buffer, f"line {line}: ")
         else:
             yield line, json.dumps(document).encode()
 
 
 def _parse(raw: bytes, line: int) -> Any:
+    if len(raw) > PIECE_BYTES:
+        count_values(raw, f"line {line}: ")
     try:
         return json.loads(raw)
     except RecursionError:

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from harness.ingest.bounded import read_json
 from harness.ingest.lm_eval_lines import Sample
 from harness.ingest.lm_eval_rows import Asked
 from harness.ingest.names import checkpoint_of
@@ -455,16 +456,7 @@ class Run:
 @lru_cache(maxsize=4)
 def _content(path: Path, _mtime: int, _size: int) -> Mapping[str, Any]:
     """Return what a file of results holds; the same for all samples beside it."""
-    try:
-        content = json.loads(path.read_bytes())
-    except RecursionError:
-        raise BrokenFile("it is nested too deep") from None
-    except UnicodeDecodeError as error:
-        raise BrokenFile(f"it is no UTF-8: {error.reason}") from None
-    except json.JSONDecodeError as error:
-        raise BrokenFile(f"it is no JSON: {error.msg}", line=error.lineno) from None
-    except ValueError as error:
-        raise BrokenFile(f"it is no JSON: {error}") from None
+    content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
         raise BrokenFile("it has no results of lm-eval in it")
     return content

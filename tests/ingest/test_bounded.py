@@ -14,7 +14,13 @@ from zip_files import zip_of
 
 from harness.errors import InputError
 from harness.ingest import bounded
-from harness.ingest.bounded import Archive, json_members, parse_json, read_json
+from harness.ingest.bounded import (
+    Archive,
+    count_values,
+    json_members,
+    parse_json,
+    read_json,
+)
 from harness.ingest.parts import BrokenFile
 
 
@@ -171,6 +177,64 @@ def test_a_json_file_that_is_too_large_is_not_held(tmp_path, monkeypatch):
         read_json(path)
 
     assert caught.value.code == "results-too-large"
+
+
+MANY = b"[" + b"[]," * 2**20 + b"[]]"
+
+
+@pytest.mark.parametrize("method", [0, 8, 93])
+def test_values_are_counted_before_they_are_made(tmp_path, method):
+    """3 MiB of text would be 64 MiB of lists, and took a second to read."""
+    with archive(tmp_path / "a.eval", zip_of({"x.json": MANY}, method)) as opened:
+        tracemalloc.start()
+        with pytest.raises(InputError, match=r"x\.json: .* 1,048,576 values") as caught:
+            opened.json("x.json")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert caught.value.code == "results-too-large"
+    assert peak < 2**24
+
+
+def test_values_of_plain_files_are_counted_too(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b'{"samples": [' + MANY + b"]}")
+    for read in (read_json, lambda p: list(json_members(p, {"samples"}))):
+        with pytest.raises(InputError, match="values") as caught:
+            read(path)
+
+        assert caught.value.code == "results-too-large"
+
+
+def test_an_archive_of_many_full_members_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(bounded, "MOST_IN_ALL", 2_500)
+    monkeypatch.setattr(bounded, "MOST_PER_BYTE", 1)
+    members = {f"{i}.json": b"[" + b"0," * 999 + b"0]" for i in range(8)}
+    with archive(tmp_path / "a.eval", zip_of(members, 8)) as opened:
+        opened.json("0.json")
+        opened.json("1.json")
+        with pytest.raises(InputError, match=r"2\.json: .* values for each") as caught:
+            opened.json("2.json")
+
+    assert caught.value.code == "results-too-large"
+
+
+@pytest.mark.parametrize("quote", ['"', '\\"', "\\\\", "é"])
+def test_commas_in_texts_are_no_values(quote, monkeypatch):
+    monkeypatch.setattr(bounded, "MOST_VALUES", 4)
+    text = json.dumps([",[{" * 5 + quote, ["," * 9], quote])
+
+    assert count_values(text) == count_values(text.encode()) == 5
+    assert len(parse_json(text.encode())) == 3
+
+
+def test_an_unended_string_is_read_over_once():
+    """Quotes that may each begin a string do not have it read again from each."""
+    text = b"," * 2**21 + b'"' + b'\\"' * 2**21
+
+    with pytest.raises(InputError, match="values"):
+        count_values(text)
+    assert count_values(b'"' + text) == 1
 
 
 def test_missing_files_are_told(tmp_path):
