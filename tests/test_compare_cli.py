@@ -220,3 +220,42 @@ def test_a_store_without_answers_has_nothing_to_compare(
 
     assert status == 2
     assert "empty: no finished trial; there is nothing to compare" in err
+
+
+def test_what_is_read_is_not_written_over(evalvar, tmp_path: Path) -> None:
+    lines = [f"i{i},{m},t,{i % 2}" for i in range(40) for m in "AB"]
+    text = "\n".join(["item_id,model,task,score", *lines])
+    for name in ("runs", "x"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "t.csv").write_text(text)
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "runs/t.csv")
+    beside = ["-o", "runs/x.csv", "-o", "runs/x.json", "-o", "runs/x.html"]
+
+    for source in ("runs", "runs/t.csv"):
+        for output in ("runs/t.csv", "x/../runs/t.csv", "link.csv"):
+            status, _, err = evalvar("compare", source, "-o", output)
+            assert (status, err[-14:]) == (2, "[file-exists]\n")
+    for _ in range(2):
+        assert evalvar("compare", "runs", *beside)[0] == 0
+    assert (tmp_path / "runs/t.csv").read_text() == text
+
+
+def test_a_file_is_written_once(evalvar, tmp_path: Path) -> None:
+    words = ("compare", EXAMPLE, "-o", "x.html", "-o", tmp_path / "x.html")
+    status, _, err = evalvar(*words)
+
+    assert (status, err.count("written twice")) == (2, 1)
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_a_store_is_not_written_into(evalvar, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLE, tmp_path / "s")
+    for words in (
+        ("compare", "s", "-o", "s/trials/x.csv"),
+        ("report", "s", "-o", "s/trials/_delta_log/00000000000000000000.json"),
+        ("gate", "s", "-o", "json=s/responses/x"),
+    ):
+        status, _, err = evalvar(*words)
+        assert (status, err[-14:]) == (2, "[file-exists]\n")
+    assert Store(tmp_path / "s").verify() == []

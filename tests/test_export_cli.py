@@ -118,3 +118,32 @@ def test_what_a_plain_table_says_is_enough(to, name, tmp_path):
     values = [value for one in back["metrics"] for _, value in one]
     assert values == [1.0]
     assert back["model"].unique().tolist() == ["m"]
+
+
+@pytest.mark.parametrize("to", ["csv", "parquet", "openmetrics"])
+def test_a_file_is_written_over_if_it_is_an_earlier_export_or_with_force(
+    to, tmp_path, capsys
+):
+    note, place = tmp_path / "note", tmp_path / "mine"
+    note.write_text("hi\n")
+    place.touch()
+    words = ("--to", to, "--task", "zoo_recall", "--metric", "exact_match", "-o")
+    with pytest.raises(HarnessError) as caught:
+        export(*words, str(note))
+    export(*words, str(place))
+    export(*words, str(place))
+
+    assert (caught.value.code, note.read_text()) == ("file-exists", "hi\n")
+    assert place.stat().st_size > 0
+    export(*words, str(note), "--force")
+    assert note.read_bytes() == place.read_bytes()
+
+
+@pytest.mark.parametrize("to", ["lm-eval", "eee", "parquet", "mlflow"])
+def test_what_cannot_be_a_stream_is_written_to_none(to, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HarnessError, match="has no stream") as caught:
+        export("--to", to, "-o", "-")
+
+    assert caught.value.code == "bad-option"
+    assert list(tmp_path.iterdir()) == []

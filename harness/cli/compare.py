@@ -20,7 +20,7 @@ from harness.cli.options import (
     TaskOption,
     named_path,
 )
-from harness.cli.streams import open_output, print_json
+from harness.cli.streams import open_output, print_json, refuse_overwriting
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def compare(
 
     kinds = [_kind(path) for path in outputs or ()]
     sources, names = _sorted_words(words)
+    refuse_overwriting(outputs or (), [*sources, clusters])
     found = load(*sources, pattern=pattern)
     comparison = found.compare(
         *names,

@@ -17,7 +17,12 @@ from harness.cli.options import (
     StorePath,
     TaskOption,
 )
-from harness.cli.streams import asked_responses, open_output, open_store
+from harness.cli.streams import (
+    asked_responses,
+    open_output,
+    open_store,
+    refuse_overwriting,
+)
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,6 +52,7 @@ ONLY_OF = {
     "metric": (To.eee, To.parquet, To.csv, To.openmetrics, To.mlflow),
     "confidence": (To.eee, To.openmetrics, To.mlflow),
     "timestamps": (To.openmetrics,),
+    "force": (To.parquet, To.csv, To.openmetrics),
     "experiment": (To.mlflow,),
     "organization": (To.eee,),
 }
@@ -65,6 +71,7 @@ class _Asked:
     timestamps: bool
     experiment: str
     organization: str
+    force: bool
 
     def responses(self) -> pd.DataFrame:
         """Return the answers of the model, of all tasks."""
@@ -122,6 +129,10 @@ def export(
         str,
         typer.Option("--organization", help="Who evaluated it, with eee."),
     ] = "unknown",
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Write over a file that is no earlier export."),
+    ] = False,
 ) -> None:
     """Write results for another tool: lm-eval's files, tables, monitors, trackers."""
     if not output:
@@ -134,6 +145,12 @@ def export(
                 f"{', '.join(one.value for one in some)}",
                 code="bad-option",
             )
+    if output == "-" and to not in (To.csv, To.openmetrics):
+        raise InputError(
+            f"--to {to.value} has no stream to go to; name a place with -o",
+            code="bad-option",
+        )
+    refuse_overwriting([Path(output)], [store])
     WAYS[to](
         _Asked(
             store=store,
@@ -146,6 +163,7 @@ def export(
             timestamps=timestamps,
             experiment=experiment,
             organization=organization,
+            force=force,
         )
     )
 
@@ -172,20 +190,18 @@ def _to_lm_eval(asked: _Asked) -> None:
 
 
 def _to_parquet(asked: _Asked) -> None:
-    from harness.export.tables import write_parquet
+    from harness.export.tables import is_table, write_parquet
 
-    if asked.place == "-":
-        raise InputError(
-            "a Parquet needs a file, no stream; name one with -o", code="bad-option"
-        )
+    _refuse_others(asked, is_table)
     rows = _table(asked)
     write_parquet(rows, Path(asked.place))
     _say(asked, f"{rows.num_rows} {asked.table.value}")
 
 
 def _to_csv(asked: _Asked) -> None:
-    from harness.export.tables import write_csv
+    from harness.export.tables import is_table, write_csv
 
+    _refuse_others(asked, is_table)
     with open_output(Path(asked.place)) as write:
         rows = _table(asked)
         write_csv(rows, write)
@@ -193,8 +209,9 @@ def _to_csv(asked: _Asked) -> None:
 
 
 def _to_openmetrics(asked: _Asked) -> None:
-    from harness.export.openmetrics import openmetrics
+    from harness.export.openmetrics import is_openmetrics, openmetrics
 
+    _refuse_others(asked, is_openmetrics)
     with open_output(Path(asked.place)) as write:
         write(openmetrics(asked.measured(), timestamps=asked.timestamps))
     _say(asked, "the last step of each model")
@@ -230,6 +247,19 @@ def _table(asked: _Asked) -> Any:
             code="bad-option",
         )
     return response_table(asked.responses(), task=asked.task)
+
+
+def _refuse_others(asked: _Asked, is_ours: Callable[[Path], bool]) -> None:
+    """Refuse to write over a file that is no earlier export, nor empty."""
+    place = Path(asked.place)
+    if asked.force or not place.is_file() or not place.stat().st_size:
+        return
+    if not is_ours(place):
+        raise InputError(
+            f"{place}: there is a file that is no earlier export; name another, or "
+            "write over it with --force",
+            code="file-exists",
+        )
 
 
 def _say(asked: _Asked, what: str) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from harness.cli.app import ANALYSE, INCONCLUSIVE, OK, REGRESSION, app, schema_app
 from harness.cli.options import Json, StorePath, WorkersOption, named_path
-from harness.cli.streams import open_output, open_store, say
+from harness.cli.streams import open_output, open_store, refuse_overwriting, say
 from harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def gate(
     from harness.report.sheets.sheet import show
 
     files = [_output(word) for word in outputs or ()]
+    refuse_overwriting([path for path, _ in files], [store, policy, confirm])
     every = {"critical": ["*"]}
     rules = Policy.model_validate(every) if policy is None else load_policy(policy)
     opened = open_store(store)

@@ -21,7 +21,7 @@ from harness.cli.options import (
     model_pairs,
     named_path,
 )
-from harness.cli.streams import open_output, open_store
+from harness.cli.streams import open_output, open_store, refuse_overwriting
 from harness.errors import DesignError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def report(
 
     sizes = () if subsets is None else counts("--subsets", subsets)
     pairs = model_pairs(larger)
+    refuse_overwriting([output], [store])
     opened = open_store(store)
     with open_output(output) as write:
         data = gather(

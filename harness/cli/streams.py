@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,45 @@ def nothing_paired(store: str, chosen: str | None) -> InputError:
         f"{what_to_do}",
         code="nothing-stored",
     )
+
+
+def refuse_overwriting(
+    outputs: Iterable[Path], inputs: Iterable[str | Path | None]
+) -> None:
+    """Refuse to write what is read, or one file twice, before any work is done.
+
+    Beside the results in a folder that is read a report may be written.
+    """
+    read = [Path(one).resolve() for one in inputs if one and "://" not in str(one)]
+    written = set()
+    for output in outputs:
+        if str(output) == "-":
+            continue
+        there = output.resolve()
+        if there in written:
+            raise InputError(
+                f"{output} is to be written twice; name each output once",
+                code="bad-option",
+            )
+        written.add(there)
+        if any(_is_part(there, one) for one in read):
+            raise InputError(
+                f"{output} is read by this command; write to another file",
+                code="file-exists",
+            )
+
+
+def _is_part(file: Path, read: Path) -> bool:
+    """Return whether a file is among what is read: results, or a store's tables."""
+    if file == read:
+        return True
+    if read not in file.parents:
+        return False
+    if any((folder / "_delta_log").is_dir() for folder in file.parents):
+        return True
+    from harness.ingest.load import holds_results
+
+    return file.is_file() and holds_results(file)
 
 
 @contextlib.contextmanager

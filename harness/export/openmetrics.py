@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ FAMILIES = {
     "evalvar_score_finished_timestamp_seconds": "When it was evaluated.",
 }
 """Gauges, in their order, with what each is."""
+
+
+def is_openmetrics(place: Path) -> bool:
+    """Return whether a file begins as one that holds what `openmetrics` returns."""
+    family, about = next(iter(FAMILIES.items()))
+    head = f"# HELP {family} {about}\n".encode()
+    with place.open("rb") as file:
+        return file.read(len(head)) == head
 
 
 def openmetrics(scores: Iterable[Measured], *, timestamps: bool = False) -> str:
@@ -82,6 +91,7 @@ def _label_pairs(one: Measured) -> Iterator[str]:
         "template": one.template,
         "generation": one.generation,
         "metric": one.metric,
+        "lower_is_better": "true" if one.lower_is_better else None,
     }
     for name, value in said.items():
         if value not in (None, ""):

@@ -18,7 +18,12 @@ import pyarrow.parquet as pq
 
 from harness.errors import RunError
 from harness.frames import CONDITION, JOINED
-from harness.stats.scores import default_metrics, metric_scores, score_responses
+from harness.stats.scores import (
+    default_metrics,
+    is_negated,
+    score_responses,
+    told_scores,
+)
 from harness.stats.tables import asked_metrics, chosen_responses
 
 if TYPE_CHECKING:
@@ -69,14 +74,17 @@ def score_table(
         for name in default_metrics(part) if metric is None else (metric,):
             if name is None:
                 continue
-            values = metric_scores(part, name)
-            tables.append(
-                rows.append_column(
-                    "metric", pa.array([name] * len(part))
-                ).append_column(
-                    "score", pa.array(values, pa.float64(), from_pandas=True)
-                )
-            )
+            columns = {
+                "metric": pa.array([name] * len(part)),
+                "score": pa.array(
+                    told_scores(part, name), pa.float64(), from_pandas=True
+                ),
+                "lower_is_better": pa.array(is_negated(part, name)),
+            }
+            own = rows
+            for column, values in columns.items():
+                own = own.append_column(column, values)
+            tables.append(own)
     return pa.concat_tables(tables)
 
 
@@ -92,6 +100,19 @@ def response_table(responses: pd.DataFrame, *, task: str | None = None) -> pa.Ta
         responses, task=task, formulation=None, steps=(None, None)
     )
     return _arrow(chosen, tuple(JOINED.names))
+
+
+def is_table(place: Path) -> bool:
+    """Return whether a file begins as one that `write_csv` or `write_parquet` wrote."""
+    kinds = [[*SCORE_COLUMNS, "metric", "score"], JOINED.names]
+    heads = {_lines([names]).encode() for names in kinds}
+    with place.open("rb") as file:
+        if file.readline(max(map(len, heads))) in heads:
+            return True
+    try:
+        return pq.read_schema(place).names in kinds
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def write_parquet(table: pa.Table, place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -205,6 +206,11 @@ def load_results(
         problems=tuple(source.problems),
         unknown=dict(unknown),
     )
+
+
+def holds_results(path: str | Path) -> bool:
+    """Return whether there is a file, here or below, that some reader would read."""
+    return os.path.lexists(path) and bool(sniff([path], READERS).claimed)
 
 
 def import_results(
