@@ -78,10 +78,10 @@ def of_nights() -> None:
     p = np.random.default_rng(4).random((20_000, 200))
     rules: dict[str, list[float]] = {
         "every night at 5 %": [LEVEL] * 200,
-        "`spending`": [spend(LEVEL, k) for k in range(1, 201)],
+        "open": [spend(LEVEL, k) for k in range(1, 201)],
     }
     for shape in ("pocock", "obrien-fleming"):
-        rules[f"`{shape}:200`"] = [
+        rules[f"{shape}, of 200"] = [
             spend(LEVEL, k, shape=shape, n_looks=200) for k in range(1, 201)
         ]
     for name, levels in rules.items():

@@ -19,7 +19,6 @@ from harness.stats.intervals import (
     interval_cautions,
     varies,
 )
-from harness.stats.pairs import paired_difference
 from harness.stats.resample import check_scores
 
 Floats = npt.NDArray[np.float64]
@@ -72,12 +71,12 @@ class SequentialRule:
     n_looks: int | None = None
     n_target: int = N_TARGET
 
-    def level(
-        self, look: int = 1, *, alpha: float = 0.05, accumulates: bool = False
-    ) -> float:
+    def level(self, look: int = 1, *, alpha: float = 0.05) -> float:
         """Return the level at which look number `look`, from 1, is to be tested.
 
-        `accumulates` as in `spend`. With a confidence sequence it is `alpha` at all.
+        Of N looks it is for those at the same models with more and more data, as
+        `spend` has it; open looks may have data and models of their own. With a
+        confidence sequence it is `alpha` at all.
         """
         if self.kind != "spending":
             return alpha
@@ -86,50 +85,16 @@ class SequentialRule:
             look,
             shape=self.shape,
             n_looks=self.n_looks,
-            accumulates=accumulates,
+            accumulates=self.n_looks is not None,
         )
-
-    def interval(
-        self,
-        differences: Floats,
-        *,
-        clusters: Clusters | None = None,
-        look: int = 1,
-        confidence_level: float = 0.95,
-        bounds: tuple[float, float] = (-math.inf, math.inf),
-        accumulates: bool = False,
-    ) -> Estimate:
-        """Return the mean difference with an interval that allows for looking again.
-
-        All looks together hold `confidence_level`: by `confidence_sequence`, or by
-        `harness.stats.pairs.paired_difference` at the level of this look, of which the
-        estimate's own confidence level tells.
-        """
-        if self.kind == "cs":
-            return confidence_sequence(
-                differences,
-                clusters=clusters,
-                confidence_level=confidence_level,
-                bounds=bounds,
-                n_target=self.n_target,
-            )
-        level = self.level(look, alpha=1 - confidence_level, accumulates=accumulates)
-        # Their difference is the one asked for, and 0 and 1 where it is -1, 0 and 1.
-        better, worse = np.maximum(differences, 0), np.maximum(-differences, 0)
-        return paired_difference(
-            better,
-            worse,
-            clusters=clusters,
-            confidence_level=1 - level,
-            bounds=bounds,
-        ).difference
 
 
 def read_rule(words: str | SequentialRule | None) -> SequentialRule:
     """Read how looks are allowed for, such as ``cs`` or ``pocock:30``.
 
     ``cs`` is a confidence sequence; ``spending`` has no end; ``obrien-fleming:N`` and
-    ``pocock:N`` are for at most N looks; none is no allowance.
+    ``pocock:N`` are for at most N looks at the same models, with more data at each;
+    none is no allowance.
 
     Raises
     ------
@@ -191,9 +156,10 @@ def confidence_sequence(
 
         mean -+ se sqrt(2 (t + 1) / t log(sqrt(t + 1) / alpha)),   t = n rho^2
 
-    with the standard error of `harness.stats.intervals.cluster_values`, and instead of
-    the normal quantile under the root that of Student's t with the same probability
-    beyond it, which makes up for the SD of few items.
+    of n items, or clusters, with the standard error of
+    `harness.stats.intervals.cluster_values`, and instead of the normal quantile under
+    the root that of Student's t with the same probability beyond it, which makes up for
+    the SD of few items.
 
     Items, or clusters, come in an order that has nothing to do with their scores.
 
@@ -206,7 +172,8 @@ def confidence_sequence(
     bounds : tuple of float
         What scores can be; the interval is cut off at the largest difference.
     n_target : int
-        Items at which the interval is to be narrowest; to be fixed beforehand. That is
+        Items, or clusters, at which the interval is to be narrowest; to be fixed
+        beforehand. That is
         ``rho^2 = 8.21 / n_target``, and ``2 a + 1 = 0.2 n_target / 8.21`` where models
         differ on a fifth of the items.
 
@@ -249,8 +216,9 @@ def confidence_sequence(
         ends = Interval(float(low), float(high))
     else:
         method, cautions = ASYMPTOTIC, interval_cautions("hall", d, codes)
-        se, df = _standard_error(d, codes)
-        half = se * _t_of_normal(_margin(n, 1 - confidence_level, n_target), df)
+        se, df, n_units = _standard_error(d, codes)
+        z = sequence_quantile(n_units, confidence_level, n_target=n_target)
+        half = se * _t_of_normal(float(z), df)
         mean = float(d.mean())
         ends = Interval(mean - half, mean + half) if half == half else UNDEFINED
     if codes is not None:
@@ -293,12 +261,35 @@ def always_valid_p(
     if _is_ternary(d, codes):
         better, worse = (np.array((x > 0).sum()) for x in (d, -d))
         return float(mixture_p_value(better, worse, n_target=n_target))
-    se, df = _standard_error(d, codes)
+    se, df, n_units = _standard_error(d, codes)
     if math.isnan(se):
         return math.nan
     z = _normal_of_t(abs(float(d.mean())) / se, df)
-    t = n * TUNED / n_target
-    return min(1.0, math.sqrt(t + 1) * math.exp(-(z**2) * t / (2 * (t + 1))))
+    return float(sequence_p_value(z, n_units, n_target=n_target))
+
+
+def sequence_quantile(
+    n_units: float | Floats, confidence_level: float | Floats, *, n_target: int
+) -> Floats:
+    """Return how many standard errors an asymptotic `confidence_sequence` reaches.
+
+    Parameters
+    ----------
+    n_units, confidence_level : number or ndarray
+        Items, or clusters of them, and level of each.
+    """
+    t = np.asarray(n_units, dtype=np.float64) * TUNED / n_target
+    log = np.log(np.sqrt(t + 1) / (1 - np.asarray(confidence_level)))
+    return np.asarray(np.sqrt(2 * (t + 1) / t * log))
+
+
+def sequence_p_value(
+    z: float | Floats, n_units: float | Floats, *, n_target: int
+) -> Floats:
+    """Return the asymptotic `always_valid_p` of normal quantiles."""
+    t = np.asarray(n_units, dtype=np.float64) * TUNED / n_target
+    log = np.log1p(t) / 2 - np.square(z) * t / (2 * (t + 1))
+    return np.asarray(np.exp(np.minimum(log, 0)))
 
 
 def mixture_interval(
@@ -469,18 +460,13 @@ def _is_ternary(d: Floats, codes: Codes | None) -> bool:
     return codes is None and bool(np.isin(d, (-1, 0, 1)).all())
 
 
-def _standard_error(d: Floats, codes: Codes | None) -> tuple[float, float]:
-    """Return the standard error of the mean and its degrees of freedom."""
+def _standard_error(d: Floats, codes: Codes | None) -> tuple[float, float, int]:
+    """Return the standard error of the mean, its degrees of freedom and its units."""
     units, df = cluster_values(d, codes)
-    if len(units) < 2 or not varies(units):
-        return math.nan, df
-    return float(units.std(ddof=1)) / math.sqrt(len(units)), df
-
-
-def _margin(n: int, alpha: float, n_target: int) -> float:
-    """Return how many standard errors a confidence sequence reaches."""
-    t = n * TUNED / n_target
-    return math.sqrt(2 * (t + 1) / t * math.log(math.sqrt(t + 1) / alpha))
+    n = len(units)
+    if n < 2 or not varies(units):
+        return math.nan, df, n
+    return float(units.std(ddof=1)) / math.sqrt(n), df, n
 
 
 def _t_of_normal(z: float, df: float) -> float:

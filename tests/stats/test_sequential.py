@@ -455,22 +455,6 @@ def test_each_rule_has_its_level():
     assert read_rule(None).level(7) == 0.05
     assert read_rule("cs").level(7, alpha=0.1) == 0.1
     assert read_rule("spending").level(7) == spend(0.05, 7)
-    assert read_rule("pocock:9").level(7, accumulates=True) == spend(
+    assert read_rule("pocock:9").level(7) == spend(
         0.05, 7, shape="pocock", n_looks=9, accumulates=True
     )
-
-
-@pytest.mark.parametrize("kind", ["ternary", "other"])
-def test_each_rule_has_its_interval(kind):
-    rng = np.random.default_rng(19)
-    a, b = rng.integers(0, 2, (2, 300)) * (1.0 if kind == "ternary" else 0.7)
-    once = read_rule(None).interval(a - b)
-    night = read_rule("spending").interval(a - b, look=5)
-    always = read_rule("cs").interval(a - b)
-
-    direct = paired_difference(a, b).difference
-    assert once.interval == pytest.approx(direct.interval)
-    assert once.method == direct.method
-    assert night.confidence_level == 1 - spend(0.05, 5)
-    assert always == confidence_sequence(a - b)
-    assert night.interval.low < once.interval.low < 0 < once.interval.high

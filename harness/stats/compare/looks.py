@@ -8,7 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.compare.difference import Moments, intervals, p_values
-from harness.stats.sequential import TUNED, mixture_interval, mixture_p_value
+from harness.stats.sequential import (
+    mixture_interval,
+    mixture_p_value,
+    sequence_p_value,
+    sequence_quantile,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,8 +44,7 @@ def anytime_intervals(
     levels = np.broadcast_to(
         np.asarray(levels, dtype=np.float64), moments.difference.shape
     )
-    t = moments.n_units * TUNED / n_target
-    z = np.sqrt(2 * (t + 1) / t * np.log(np.sqrt(t + 1) / (1 - levels)))
+    z = sequence_quantile(moments.n_units, levels, n_target=n_target)
     low, high = intervals(moments, 1 - 2 * ndtr(-z), widest=widest)
     counted = np.flatnonzero(moments.is_counted)
     if len(counted):
@@ -59,14 +63,13 @@ def anytime_p_values(moments: Moments, *, n_target: int) -> Floats:
     """Return the always valid p-values that belong to `anytime_intervals`.
 
     As `harness.stats.sequential.always_valid_p`, with the normal quantile z of the
-    p-value for one look: ``sqrt(t + 1) exp(-z^2 t / (2 (t + 1)))``.
+    p-value for one look.
     """
     from scipy.special import ndtri
 
-    t = moments.n_units * TUNED / n_target
     z = -ndtri(p_values(moments) / 2)
-    p = np.minimum(np.sqrt(t + 1) * np.exp(-(z**2) * t / (2 * (t + 1))), 1)
+    p = sequence_p_value(z, moments.n_units, n_target=n_target)
     counted = moments.is_counted
     part = moments[counted]
     p[counted] = mixture_p_value(part.n_better, part.n_worse, n_target=n_target)
-    return np.asarray(p)
+    return p

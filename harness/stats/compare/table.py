@@ -86,7 +86,9 @@ def compare(
     sequential : str or SequentialRule, optional
         How looking again is allowed for, as `harness.stats.sequential.read_rule` takes
         it. With a confidence sequence p-values, corrected intervals and verdicts hold
-        at every look; else this look has a confidence level of its own.
+        at every look; else this look has a confidence level of its own. N looks see
+        the same models with more data in equal steps; looks at a checkpoint of their
+        own each are ``spending``.
     look : int
         How often one has looked with this one, where levels are spent.
     trials : DataFrame, optional
@@ -110,6 +112,7 @@ def compare(
     """
     check_responses(responses)
     check_level(confidence_level)
+    rule = _rule(sequential, look)
     choices = _baseline_first(settled(responses, choices), baseline)
     _check_options(responses, delta, min_items, fixed)
     is_chosen = _is_chosen(responses, choices)
@@ -125,7 +128,6 @@ def compare(
         trials=trials,
     )
     met, uncompared = rounds(asked, choices, allow=allow, clusters=clusters)
-    rule = read_rule(sequential)
     confidence_level = 1 - rule.level(look, alpha=1 - confidence_level)
     rules = Rules(
         n_target=rule.n_target if rule.kind == "cs" else None,
@@ -150,14 +152,27 @@ def compare(
     )
 
 
+def _rule(sequential: str | SequentialRule | None, look: int) -> SequentialRule:
+    rule = read_rule(sequential)
+    if look != 1 and rule.kind is None:
+        raise DesignError(
+            f"look {look} has no level of its own unless looks are allowed for; say "
+            "how: spending, obrien-fleming:N or pocock:N",
+            code="bad-option",
+        )
+    return rule
+
+
 def _looks(rule: SequentialRule, look: int) -> str:
     """Say how looking again is allowed for."""
     if rule.kind is None:
         return ""
     if rule.kind == "cs":
         return "confidence sequences, which hold at every look"
-    end = f" of {rule.n_looks}" if rule.n_looks else ""
-    return f"level spent at look {look}{end} ({rule.shape})"
+    if rule.n_looks is None:
+        return f"level spent at look {look} ({rule.shape})"
+    more = f"the same models with more data in {rule.n_looks} equal steps"
+    return f"level spent at look {look} of {rule.n_looks} ({rule.shape}): {more}"
 
 
 def _baseline_first(

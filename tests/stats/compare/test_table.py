@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from scipy import stats
 
 from harness.errors import DesignError
 from harness.stats.compare.results import AVERAGE, Choice
@@ -15,7 +16,12 @@ from harness.stats.compare.verdicts import judged
 from harness.stats.estimate import UNDEFINED, Interval
 from harness.stats.pairs import paired_difference
 from harness.stats.power.difference import detectable_difference
-from harness.stats.sequential import always_valid_p, confidence_sequence, spend
+from harness.stats.sequential import (
+    always_valid_p,
+    confidence_sequence,
+    read_rule,
+    spend,
+)
 
 
 def only(comparison):
@@ -427,6 +433,7 @@ def test_results_are_json_and_tidy(answered, compared, right):
         ("ab", {"delta": {"z": 0.1}}, "unknown-task"),
         ("ab", {"allow": ["much"]}, "bad-option"),
         ("ab", {"correction": "much"}, "unknown-method"),
+        ("ab", {"look": 2}, "bad-option"),
         ("ab", {"confidence_level": 2}, "bad-confidence-level"),
     ],
 )
@@ -485,14 +492,34 @@ def test_looks_may_have_levels_of_their_own(answered, compared, right):
     responses = answered({(m, "t"): right(ord(m), 0.5) for m in "abc"})
     second = compared(responses, sequential="obrien-fleming:4", look=2)
 
-    alpha = spend(0.05, 2, shape="obrien-fleming", n_looks=4)
+    alpha = spend(0.05, 2, shape="obrien-fleming", n_looks=4, accumulates=True)
     assert_allclose(second.confidence_level, 1 - alpha)
-    assert second.looks == "level spent at look 2 of 4 (obrien-fleming)"
+    assert second.looks == (
+        "level spent at look 2 of 4 (obrien-fleming): the same models with more data "
+        "in 4 equal steps"
+    )
     assert only_of(second, "b").difference.confidence_level == second.confidence_level
     assert only_of(second, "b").sequential is None
+    nightly = compared(responses, sequential="spending", look=2)
+    assert_allclose(nightly.confidence_level, 1 - spend(0.05, 2))
+    assert nightly.looks == "level spent at look 2 (open)"
     with pytest.raises(DesignError) as error:
         compared(responses, sequential="often")
     assert error.value.code == "unknown-method"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["pocock:5", "obrien-fleming:5"])
+def test_looks_at_growing_data_hold_their_level_and_spend_it(words):
+    rng, n_sims = np.random.default_rng(8), 4000
+    d = rng.normal(0, 0.3, (n_sims, 500))
+    found = np.zeros(n_sims, dtype=bool)
+    for look in range(1, 6):
+        part = d[:, : 100 * look]
+        t = part.mean(1) / part.std(1, ddof=1) * math.sqrt(part.shape[1])
+        found |= 2 * stats.norm.sf(np.abs(t)) < read_rule(words).level(look)
+
+    assert 0.04 < found.mean() < 0.062
 
 
 def only_of(comparison, name):
