@@ -28,6 +28,7 @@ from harness.gate.results import (
     TierResult,
 )
 from harness.gate.trail import UNKNOWN, Trail, mean_trail, trails
+from harness.gate.unmet import unmet
 from harness.marks import Mark, Marks, Reference
 from harness.stats.calibration import MIN_SEEDS, Calibration, a_a
 from harness.stats.compare.multiplicity import corrected
@@ -179,13 +180,18 @@ class _Night:
                 code="unknown-task",
             )
         compared: dict[Tier, list[Comparison]] = {tier: [] for tier in TIERS}
+        missing = self._missing(gated)
         for tier, reference, tasks in self._groups(gated):
-            compared[tier].append(self._compare(tasks, reference))
+            comparison = self._compare(tasks, reference)
+            compared[tier].append(comparison)
+            missing += [
+                self._lost(one.task, tier, one.reason, is_own=one.is_own)
+                for one in unmet(self._of_tasks(tasks), comparison)
+            ]
         history = self._trails(gated)
         look = self._look()
         cells: list[Cell] = []
         results: list[TierResult] = []
-        missing = self._missing(gated)
         for tier in TIERS:
             if self.policy.rules(tier) is None:
                 continue
@@ -253,12 +259,14 @@ class _Night:
         text = f"{self.candidate} is the baseline itself: there is nothing to judge yet"
         return (Caution("candidate-is-baseline", text),)
 
-    def _compare(self, tasks: Sequence[str], reference: Reference) -> Comparison:
+    def _of_tasks(self, tasks: Sequence[str]) -> pd.DataFrame:
         rows = self.responses
-        rows = rows[rows["task"].isin(tasks).to_numpy(dtype=bool)]
+        return rows[rows["task"].isin(tasks).to_numpy(dtype=bool)]
+
+    def _compare(self, tasks: Sequence[str], reference: Reference) -> Comparison:
         policy = self.policy
         return compare(
-            rows,
+            self._of_tasks(tasks),
             [
                 Choice(name=str(one), model=one.model, step=one.step)
                 for one in (reference, self.candidate)
@@ -315,14 +323,9 @@ class _Night:
         found = []
         for task, tier in sorted(gated.items()):
             reference = self.baselines(task)
-            rules = self.policy.rules(tier)
-            assert rules is not None  # noqa: S101  the tier names the task
-            decision: Decision = "pass"
             is_broken = False
             if task not in own:
                 is_broken, why = self._why_missing(task)
-                if rules.missing != "ignore":
-                    decision = rules.missing
             elif reference is None:
                 why = "there is no baseline for it"
             elif reference == self.candidate:
@@ -331,22 +334,31 @@ class _Night:
                 why = f"{reference} was not asked it"
             else:
                 continue
-            if task in own and rules.missing != "ignore":
-                decision = "inconclusive"
-            mark = self.marks.acknowledged(task, self.candidate.model, on=self.on)
-            if mark is not None or tier not in GATED:
-                decision = "pass"
             found.append(
-                MissingTask(
-                    task=task,
-                    tier=tier,
-                    reason=why,
-                    is_broken=is_broken,
-                    decision=decision,
-                    acknowledged=mark,
-                )
+                self._lost(task, tier, why, is_own=task not in own, is_broken=is_broken)
             )
         return found
+
+    def _lost(
+        self, task: str, tier: Tier, why: str, *, is_own: bool, is_broken: bool = False
+    ) -> MissingTask:
+        """Return what a task without a comparison means; is it the candidate's lack?"""
+        rules = self.policy.rules(tier)
+        assert rules is not None  # noqa: S101  the tier names the task
+        decision: Decision = "pass"
+        if rules.missing != "ignore":
+            decision = rules.missing if is_own else "inconclusive"
+        mark = self._acknowledged(task)
+        if mark is not None or tier not in GATED:
+            decision = "pass"
+        return MissingTask(
+            task=task,
+            tier=tier,
+            reason=why,
+            is_broken=is_broken,
+            decision=decision,
+            acknowledged=mark,
+        )
 
     def _why_missing(self, task: str) -> tuple[bool, str]:
         trials = self.trials

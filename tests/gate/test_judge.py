@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections import Counter
 from dataclasses import replace
 
 import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 
 from harness.errors import DesignError, InputError, SchemaError
 from harness.gate.judge import judge
@@ -376,6 +376,55 @@ def test_a_task_that_is_named_must_be_there(nights, judged):
     assert [one.task for one in result.missing] == ["gone"]
 
 
+def at(responses, task, step):
+    """Return where a checkpoint's answers to a task are."""
+    rows = (responses["task"] == task) & (responses["step"] == step)
+    return rows.to_numpy(dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("rule", "status"),
+    [("fail", "failed"), ("inconclusive", "inconclusive"), ("ignore", "passed")],
+)
+def test_answers_without_scores_are_missing(nights, judged, rule, status):
+    responses = nights(quiet("a", "b"))
+    responses.loc[at(responses, "b", N), "status"] = "nan-logprob"
+
+    result = judged(responses, critical={"tasks": ["*"], "missing": rule})
+
+    assert result.status == status
+    assert states(result) == {"a": "passed"}
+    assert [(one.task, one.reason) for one in result.missing] == [
+        ("b", "the answers of m@12 could not be scored")
+    ]
+
+
+def test_a_baseline_without_scores_is_inconclusive(nights, judged):
+    responses = nights(quiet("a", "b"))
+    responses.loc[at(responses, "b", 1), "status"] = "nan-logprob"
+    neither = responses.copy()
+    neither["status"] = "nan-logprob"
+
+    for result in (judged(responses), judged(neither)):
+        assert result.status == "inconclusive"
+        assert result.missing[-1].reason == "the answers of m@1 could not be scored"
+
+
+def test_a_condition_that_the_candidate_lacks_is_missing(nights, judged):
+    none, five = nights(quiet("a", "b")), nights(quiet("b"), num_fewshot=5)
+    five["attempt_id"] += " 5-shot"
+    is_there = five["step"] < N
+    responses = pd.concat([none, five[is_there]], ignore_index=True)
+
+    result = judged(responses)
+
+    assert result.status == "failed"
+    assert states(result) == {"a": "passed", "b": "passed"}
+    assert [one.reason for one in result.missing] == [
+        "as cloze, 5-shot: m@12 was not asked it"
+    ]
+
+
 def test_a_trial_that_failed_is_broken(nights, judged):
     responses = nights(quiet("a", "b"))
     is_gone = (responses["task"] == "b") & (responses["step"] == N)
@@ -634,16 +683,28 @@ def test_the_correction_is_over_the_tasks_of_the_tier(spoiled, judged):
 
 
 @pytest.mark.slow
-def test_real_answers_on_quiet_nights_are_red_as_seldom_as_said(nights, judged):
-    """Forty runs of twelve nights, three tasks: items, checkpoints and all."""
-    counts = Counter(
-        judged(nights(quiet("a", "b", "c", seed=seed), n_items=100, seed=seed)).status
-        for seed in range(100, 140)
-    )
+def test_real_answers_on_quiet_nights_are_as_bad_as_seldom_as_said(nights, judged):
+    """Ten runs of twelve nights, twelve tasks: items, checkpoints and all.
 
-    # At 2.5 % more than 4 of 40 are as rare as 1 in 400.
-    assert counts["failed"] <= 4
-    assert counts["passed"] == 40 - counts["failed"]
+    Each bound is passed by chance in 1 of 1,000. Were quiet nights as bad three times
+    as often as said, that of 0.1 would be kept in 1 of 1,000, and that of 0.05 in 1
+    of 10.
+    """
+    names = "abcdefghijkl"
+    cells = [
+        cell
+        for seed in range(100, 110)
+        for cell in judged(
+            nights(quiet(*names, seed=seed), n_items=100, seed=seed)
+        ).cells
+    ]
+    p_values = np.array([cell.p_value for cell in cells])
+
+    assert len(cells) == 120
+    for level in (0.025, 0.05, 0.1, 0.2):
+        assert (p_values <= level).sum() <= binom.isf(0.001, len(cells), level)
+    for cell in cells:
+        assert (cell.state == "regression") <= (cell.p_adjusted <= 0.025)
 
 
 # ---- the document ---------------------------------------------------------------

@@ -1,0 +1,83 @@
+"""What was asked of both sides and has no comparison all the same, and why?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness.frames import CONDITION
+from harness.stats.compare.contestants import contestants
+from harness.stats.tables import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.stats.compare.results import Choice, Comparison
+
+
+class Unmet(NamedTuple):
+    """A task that no row of a comparison is of, under one condition."""
+
+    task: str
+    reason: str
+    is_own: bool
+    """Whether it is the candidate that lacks what the baseline has."""
+
+
+def unmet(responses: pd.DataFrame, comparison: Comparison) -> tuple[Unmet, ...]:
+    """Return what the baseline was asked and a comparison has no row of.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        That `comparison` is of, of a baseline and one candidate.
+    """
+    baseline, candidate = comparison.choices
+    asked = _asked(responses, baseline), _asked(responses, candidate)
+    rows = {
+        tuple(plain(getattr(row, name)) for name in CONDITION)
+        for row in comparison.differences
+    }
+    lone = sorted(asked[0] - rows, key=str)
+    if not lone:
+        return ()
+    of_them = responses["task"].isin([task for task, *_ in lone]).to_numpy(dtype=bool)
+    scored = [
+        {one.condition for one in side}
+        for side in contestants(responses[of_them], comparison.choices)
+    ]
+    several = [task for task, *_ in asked[0] | asked[1]]
+    found = []
+    for condition in lone:
+        is_own = condition in scored[0] and condition not in scored[1]
+        if condition not in scored[0]:
+            why = f"the answers of {baseline.name} could not be scored"
+        elif condition not in asked[1]:
+            why = f"{candidate.name} was not asked it"
+        elif condition not in scored[1]:
+            why = f"the answers of {candidate.name} could not be scored"
+        else:
+            why = f"{candidate.name} and {baseline.name} are scored by unlike metrics"
+        if several.count(condition[0]) > 1:
+            why = f"{_words(condition)}: {why}"
+        found.append(Unmet(task=condition[0], reason=why, is_own=is_own))
+    return tuple(found)
+
+
+def _asked(responses: pd.DataFrame, choice: Choice) -> set[tuple[Any, ...]]:
+    """Return the conditions of a choice's answers, whether or not they have scores."""
+    step = responses["step"]
+    is_step = step.isna() if choice.step is None else step.eq(choice.step).fillna(False)
+    mine = responses["model"].eq(choice.model) & is_step
+    rows = responses.loc[mine.to_numpy(dtype=bool), list(CONDITION)].drop_duplicates()
+    return {tuple(map(plain, row)) for row in rows.itertuples(index=False)}
+
+
+def _words(condition: tuple[Any, ...]) -> str:
+    _, formulation, num_fewshot, template, generation = condition
+    parts = (
+        formulation and f"as {formulation}",
+        f"{num_fewshot or 0}-shot",
+        template != "default" and f"template {template}",
+        generation,
+    )
+    return ", ".join(str(part) for part in parts if part)
