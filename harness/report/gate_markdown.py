@@ -28,9 +28,6 @@ MOST_CHANGED = 20
 MAX_BYTES = 900_000
 """Under what GitHub shows of a job's summary (1024 KiB), beyond which it drops all."""
 
-LEAST_BYTES = 10_000
-"""Enough for a verdict and the line that says what was left out."""
-
 HEADINGS = {
     "passed": "✓ Gate passed",
     "failed": "▼ Gate failed",
@@ -53,6 +50,8 @@ def gate_markdown(
     ----------
     command : str
         What makes the same verdict again.
+    max_bytes : int
+        At least 10,000: enough for the verdict and the line of what was left out.
     """
     notes = Footnotes()
     rows = gated_rows(result, notes)

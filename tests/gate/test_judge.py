@@ -687,8 +687,7 @@ def test_real_answers_on_quiet_nights_are_as_bad_as_seldom_as_said(nights, judge
     """Ten runs of twelve nights, twelve tasks: items, checkpoints and all.
 
     Each bound is passed by chance in 1 of 1,000. Were quiet nights as bad three times
-    as often as said, that of 0.1 would be kept in 1 of 1,000, and that of 0.05 in 1
-    of 10.
+    as often as said, that of 0.1 would be kept in 1 of 200, that of 0.05 in 1 of 5.
     """
     names = "abcdefghijkl"
     cells = [

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.ingest import plain, spool
 from harness.ingest.columns import ROWS
 from harness.ingest.load import load_results
@@ -481,18 +481,36 @@ def test_any_cells_are_read_or_refused(tmp_path_factory, rows, header, is_quoted
             rows_of(part)
 
 
+ONE = b"item,model,score\n"
+
+
 @settings(max_examples=40)
 @given(st.binary(max_size=80))
 def test_noise_is_refused(tmp_path_factory, noise):
+    """No score comes of it, unless it reads as lines of one."""
     path = tmp_path_factory.mktemp("csv") / "t"
     Csv().claims(Path("a.csv"), noise)
-    for reader in (Csv(), Parquet()):
-        for content in (
-            noise,
-            b"item,model,score\n" + noise,
-            b"PAR1" + noise + b"PAR1",
-        ):
-            path.write_bytes(content)
-            with contextlib.suppress(HarnessError):
-                for part in found(path, reader).parts:
-                    rows_of(part)
+    for reader, content in (
+        (Csv(), noise),
+        (Csv(), b"PAR1" + noise + b"PAR1"),
+        (Parquet(), noise),
+        (Parquet(), ONE + noise),
+        (Parquet(), b"PAR1" + noise + b"PAR1"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError) as caught:
+            found(path, reader)
+
+        assert caught.value.code in {"results-broken", "missing-columns"}
+
+
+@settings(max_examples=40)
+@given(st.binary(max_size=80))
+def test_noise_below_a_header_is_refused_or_a_score(tmp_path_factory, noise):
+    path = tmp_path_factory.mktemp("csv") / "t.csv"
+    path.write_bytes(ONE + noise)
+    try:
+        rows = [row for part in found(path).parts for row in rows_of(part)]
+    except HarnessError:
+        return
+    assert len(rows) <= noise.count(b",") / 2

@@ -40,8 +40,6 @@ STATES = {
 }
 """How states read: a word and a sign, never colour alone."""
 
-FLOORS = {"checkpoints": "checkpoints", "seeds": "seeds", "runs": "runs", "": ""}
-
 COLUMNS = (
     ("task", False),
     ("form", False),
