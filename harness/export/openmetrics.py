@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.export.tables import STEERING
+
 if TYPE_CHECKING:
     from harness.export.measured import Measured
 
@@ -99,6 +101,7 @@ def _label_pairs(one: Measured) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
+    text = text.translate(STEERING).replace("\r", STEERING[0])
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 

@@ -20,7 +20,7 @@ from harness.errors import RunError
 from harness.frames import CONDITION, JOINED
 from harness.stats.scores import (
     default_metrics,
-    is_negated,
+    lower_is_better,
     score_responses,
     told_scores,
 )
@@ -36,11 +36,22 @@ SCORE_COLUMNS = (
     *("num_fewshot", "template", "generation", "fewshot_seed", "sample_seed"),
     *("repeat", "status", "cluster", "finished_at"),
 )
-"""What a score stands beside; ``metric`` and ``score`` follow. `harness.ingest.plain`
+"""What a score stands beside; ``metric``, ``score`` as its tool gave it, and
+``lower_is_better`` follow. `harness.ingest.plain`
 reads such a table back."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
+
+STEERING = dict.fromkeys(
+    (
+        *(c for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\t\n\r"),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    ),
+    "\N{REPLACEMENT CHARACTER}",
+)
+"""Characters that steer a terminal or turn text around, and what stands for them."""
 
 CHUNK_ROWS = 20_000
 
@@ -79,7 +90,9 @@ def score_table(
                 "score": pa.array(
                     told_scores(part, name), pa.float64(), from_pandas=True
                 ),
-                "lower_is_better": pa.array(is_negated(part, name)),
+                "lower_is_better": pa.array(
+                    [lower_is_better(part, name)] * len(part), pa.bool_()
+                ),
             }
             own = rows
             for column, values in columns.items():
@@ -145,7 +158,8 @@ def write_csv(table: pa.Table, write: Callable[[str], object]) -> None:
     """Write a table as CSV: what is absent is empty, lists and maps are JSON.
 
     A text that a spreadsheet would take for a formula, because it begins with one of
-    ``= + - @``, a tab or a carriage return, gets an apostrophe before it.
+    ``= + - @``, a tab or a carriage return, gets an apostrophe before it; characters
+    that steer a terminal are replaced.
     """
     write(_lines([table.schema.names]))
     for batch in table.to_batches(max_chunksize=CHUNK_ROWS):
@@ -194,5 +208,8 @@ def _cells(column: pa.Array, kind: pa.DataType) -> list[Any]:
 
 
 def harmless(text: str | None) -> str | None:
-    """Return text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text and text.startswith(FORMULA) else text
+    """Return text that no spreadsheet takes for a formula, nor a terminal for orders."""
+    if not text:
+        return text
+    text = text.translate(STEERING)
+    return f"'{text}" if text.startswith(FORMULA) else text

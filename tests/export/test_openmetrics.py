@@ -90,3 +90,9 @@ def test_of_a_score_measured_twice_the_later_counts(scores):
 def test_no_scores_are_a_valid_page():
     assert openmetrics([]).endswith("# EOF\n")
     assert all(samples == [] for samples in read(openmetrics([])).values())
+
+
+def test_no_label_steers_a_terminal(scores):
+    text = openmetrics([replace(scores[0], model="\x1b[31m\u202e\x00\r\n")])
+
+    assert 'model="�[31m���\\n"' in text

@@ -141,3 +141,9 @@ def test_an_unknown_metric_or_task_is_refused(responses):
         score_table(responses, metric="charm")
     with pytest.raises(HarnessError):
         response_table(responses, task="none")
+
+
+def test_no_text_steers_a_terminal():
+    text = "\x1b[31mred\u202e\x00\x9b1m\t\r\nA\u200dB"  # a joiner is part of words
+
+    assert harmless(text) == "�[31mred��\N{REPLACEMENT CHARACTER}1m\t\r\nA\u200dB"

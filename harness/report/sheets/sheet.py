@@ -56,6 +56,16 @@ class Sheet:
     remarks: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Take from all that is shown what could steer a terminal: names are foreign."""
+        parts = tuple(
+            (clean(title), tuple(tuple(map(clean, row)) for row in rows))
+            for title, rows in self.parts
+        )
+        object.__setattr__(self, "parts", parts)
+        for name in ("notes", "remarks", "sentences"):
+            object.__setattr__(self, name, tuple(map(clean, getattr(self, name))))
+
 
 STANDING = frozenset({"conservative-interval", "shape-of-seeds"})
 """Cautions that every interval of their kind carries: no row has them for a note."""
@@ -109,6 +119,7 @@ def show(sheet: Sheet, *, console: Console | None = None) -> None:
     """Print a sheet on a terminal."""
     from rich.console import Console
     from rich.measure import Measurement
+    from rich.text import Text
 
     console = console or Console()
     if not console.is_terminal:
@@ -119,14 +130,15 @@ def show(sheet: Sheet, *, console: Console | None = None) -> None:
         # Where even folded names leave no room, lines run on: no number is cut.
         least = Measurement.get(console, console.options, table).minimum
         console.print(table, width=max(console.width, least), crop=False)
-    for remark in sheet.remarks:
-        console.print(remark, highlight=False, markup=False)
-    for number, note in enumerate(sheet.notes, 1):
-        console.print(f"{_superscript(number)} {note}", highlight=False, markup=False)
+    notes = [
+        f"{_superscript(number)} {note}" for number, note in enumerate(sheet.notes, 1)
+    ]
+    for line in (*sheet.remarks, *notes):
+        console.print(Text(line))
     if sheet.sentences:
         console.print()
     for sentence in sheet.sentences:
-        console.print(sentence, highlight=False, markup=False)
+        console.print(Text(sentence))
 
 
 def as_text(sheet: Sheet, *, width: int = 120) -> str:
@@ -150,7 +162,7 @@ def markup(sheet: Sheet, format_: str) -> str:
         ``unknown-format``.
     """
     if format_ == "csv":
-        return str(sheet.frame().to_csv(index=False))
+        return _as_csv(sheet.frame())
     if format_ != "md":
         raise InputError(
             f"there is no format {format_!r}; choose md or csv", code="unknown-format"
@@ -164,7 +176,7 @@ def markup(sheet: Sheet, format_: str) -> str:
     for title, rows in sheet.parts:
         first = (title,) if sheet.label else ()
         lines += [
-            f"| {' | '.join(escaped(clean(cell)) for cell in (*first, *row))} |"
+            f"| {' | '.join(escaped(cell) for cell in (*first, *row))} |"
             for row in rows
         ]
     lines.append("")
@@ -176,6 +188,18 @@ def markup(sheet: Sheet, format_: str) -> str:
     return "\n".join(lines)
 
 
+def _as_csv(frame: pd.DataFrame) -> str:
+    """Return a frame as CSV, its texts as those that `export` writes."""
+    from harness.export.tables import harmless
+
+    names = frame.select_dtypes(exclude=["number", "bool"]).columns
+    texts = {
+        name: [harmless(clean(v)) if isinstance(v, str) else v for v in frame[name]]
+        for name in names
+    }
+    return str(frame.assign(**texts).to_csv(index=False))
+
+
 def _rich_table(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], *, title: str
 ) -> Table:
@@ -184,14 +208,14 @@ def _rich_table(
     from rich.text import Text
 
     table = Table(
-        title=Text(clean(title), style="bold") if title else None,
+        title=Text(title, style="bold") if title else None,
         title_justify="left",
         box=None,
         header_style="bold",
         padding=(0, 1, 0, 0),
     )
     for place, (name, is_number) in enumerate(columns):
-        cells = [*name.split("\n"), *(clean(row[place]) for row in rows)]
+        cells = [*name.split("\n"), *(row[place] for row in rows)]
         longest = max(map(cell_len, cells))
         # Names fold where there is no room; a number that folds is another number.
         table.add_column(
@@ -201,7 +225,7 @@ def _rich_table(
             min_width=longest if is_number else min(longest, FOLDED),
         )
     for row in rows:
-        table.add_row(*(Text(clean(cell)) for cell in row))
+        table.add_row(*(Text(cell) for cell in row))
     return table
 
 
