@@ -149,7 +149,7 @@ class LmEval:
         )
         trial, unknown = run.trial(task, asked, first)
         problems = []
-        n = len(first.resps[0]) if isinstance(first.resps[0], list) else 1
+        n = len(first.resps[0])
         if (
             asked.output_type == "generate_until"
             and n > 1

@@ -197,9 +197,11 @@ def sample_of(document: Any, line: int | None) -> Sample:
     if not isinstance(doc_id, int) or isinstance(doc_id, bool):
         raise BrokenFile(f"its doc_id {str(doc_id)[:40]!r} is no number", line=line)
     requests = [_request(one) for one in _requests(document["arguments"])]
-    resps = document["resps"]
-    if not requests or not isinstance(resps, list):
+    if not requests:
         raise BrokenFile(f"it {NO_SAMPLE}: it has no request", line=line)
+    resps = document["resps"]
+    if not (isinstance(resps, list) and resps and isinstance(resps[0], list)):
+        raise BrokenFile(f"it {NO_SAMPLE}: its resps are no list of lists", line=line)
     metrics = document.get("metrics")
     if not isinstance(metrics, list):
         metrics = [name for name in document if name not in OWN_KEYS]
@@ -224,11 +226,9 @@ def sample_of(document: Any, line: int | None) -> Sample:
 
 def _requests(arguments: Any) -> list[Any]:
     """Return the arguments of each request: a list once, named since 0.4.3."""
-    return (
-        list(arguments.values())
-        if isinstance(arguments, dict)
-        else list(arguments or ())
-    )
+    if isinstance(arguments, dict):
+        return list(arguments.values())
+    return arguments if isinstance(arguments, list) else []
 
 
 def _request(arguments: Any) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ingest.lm_eval_files import (
     TIME,
+    as_of_040,
+    as_of_043,
     choice_sample,
     results,
     text_sample,
@@ -278,6 +281,90 @@ def test_whatever_a_value_is_nothing_but_an_error_of_ours_leaves(
     if what != "results":
         path.write_text(json.dumps(samples, indent=2))
         taken(path)
+
+
+OTHER_KINDS = ([], {}, None, 10**40, 0.5, "x", [{"a": {}}], {"a": []})
+"""What may stand where a file has something of another kind."""
+
+
+def changed(document: Any) -> Iterator[Any]:
+    """Yield a document with each of its places taken by each of `OTHER_KINDS`."""
+    yield from OTHER_KINDS
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield {k: v for k, v in document.items() if k != key}
+            yield from ({**document, key: other} for other in changed(value))
+    elif isinstance(document, list):
+        for place, value in enumerate(document):
+            for other in changed(value):
+                yield [*document[:place], other, *document[place + 1 :]]
+
+
+@pytest.mark.parametrize(
+    ("age", "place", "has_results"),
+    [
+        *((dict, place, True) for place in range(3)),
+        *((age, 0, False) for age in (dict, as_of_043, as_of_040)),
+    ],
+)
+def test_whatever_part_of_a_line_is_of_another_kind_an_error_of_ours_says_so(
+    tmp_path: Path, age: Callable[[Any], Any], place: int, has_results: bool
+) -> None:
+    said = {
+        "choice": (results({"toy": {}}), choice_sample),
+        "text": (
+            results({"toy": {"output_type": "generate_until"}}),
+            lambda i: text_sample(i, ["a", "b"], "a"),
+        ),
+    }
+    for kind, (of_run, sample) in said.items():
+        path = tmp_path / kind / f"samples_toy_{TIME}.jsonl"
+        path.parent.mkdir()
+        if has_results:
+            (path.parent / f"results_{TIME}.json").write_text(json.dumps(of_run))
+        lines = [json.dumps(age(sample(i))) for i in range(3)]
+        # What is in a document and in a hash is nobody's business but the task's.
+        middle = {
+            name: value
+            for name, value in age(sample(place)).items()
+            if name != "doc" and not name.endswith("_hash")
+        }
+        for other in changed(middle):
+            lines[place] = json.dumps(other)
+            path.write_text("\n".join(lines))
+            taken(path)
+
+
+def test_whatever_part_of_results_is_of_another_kind_an_error_of_ours_says_so(
+    tmp_path: Path,
+) -> None:
+    path = write_samples(
+        tmp_path / f"samples_toy_{TIME}.jsonl", [choice_sample(i) for i in range(2)]
+    )
+    beside = tmp_path / f"results_{TIME}.json"
+    for other in changed(results({"toy": {}})):
+        beside.write_text(json.dumps(other))
+        taken(path)
+    for other in changed({"inside": [text_sample(0, ["a"], "a")]}):
+        beside.write_text(json.dumps(results({"toy": {}}, samples=other)))
+        taken(beside)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("resps", []), ("resps", [1]), ("arguments", 10**40)]
+)
+def test_a_first_line_without_answers_is_named_as_any_other(
+    tmp_path: Path, key: str, value: Any
+) -> None:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    path = write_samples(
+        folder / f"samples_toy_{TIME}.jsonl",
+        [choice_sample(0, **{key: value}), choice_sample(1)],
+    )
+
+    problem = problem_of(folder, tmp_path)
+    assert (problem.file, problem.line) == (str(path), 1)
 
 
 @FUZZ
