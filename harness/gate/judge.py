@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -202,13 +203,11 @@ class _Night:
             if result.decision != "fail":
                 missing = [_forgiven(one) if one in absent else one for one in missing]
         decisions = {result.decision for result in results}
-        status: Status = (
-            "failed"
-            if "fail" in decisions
-            else "inconclusive"
-            if "inconclusive" in decisions
-            else "passed"
-        )
+        status: Status = "passed"
+        if not cells or "inconclusive" in decisions:
+            status = "inconclusive"
+        if "fail" in decisions:
+            status = "failed"
         references = [self.baselines(task) for task in gated]
         found = [c for tier in TIERS for one in compared[tier] for c in one.cautions]
         return GateResult(
@@ -254,10 +253,28 @@ class _Night:
             yield tier, reference, tasks
 
     def _is_itself(self, gated: Mapping[str, Tier]) -> tuple[Caution, ...]:
-        if not any(self.baselines(task) == self.candidate for task in gated):
+        own = sorted(task for task in gated if self.baselines(task) == self.candidate)
+        if not own:
             return ()
-        text = f"{self.candidate} is the baseline itself: there is nothing to judge yet"
+        if len(own) < len(gated):
+            text = f"{self.candidate} is the baseline itself of {', '.join(own)}"
+            return (Caution("candidate-is-baseline", f"{text}: not judged"),)
+        text = (
+            f"{self.candidate} is the baseline itself, so that there is nothing to "
+            f"judge; {self._others()}"
+        )
         return (Caution("candidate-is-baseline", text),)
+
+    def _others(self) -> str:
+        """Say which other checkpoints could be judged."""
+        model = self.candidate.model
+        steps = {one.step for one in self.asked if one.model == model}
+        later = sorted(s for s in steps - {self.candidate.step} if s is not None)
+        own = [str(Reference(model=model, step=step)) for step in later[-3:]]
+        others = sorted({one.model for one in self.asked} - {model})[:5]
+        if not own and not others:
+            return "no other checkpoint is here"
+        return f"--candidate takes another, such as {', '.join([*others, *own])}"
 
     def _of_tasks(self, tasks: Sequence[str]) -> pd.DataFrame:
         rows = self.responses
@@ -347,7 +364,8 @@ class _Night:
         assert rules is not None  # noqa: S101  the tier names the task
         decision: Decision = "pass"
         if rules.missing != "ignore":
-            decision = rules.missing if is_own else "inconclusive"
+            is_other = self.baselines(task) != self.candidate
+            decision = rules.missing if is_own and is_other else "inconclusive"
         mark = self._acknowledged(task)
         if mark is not None or tier not in GATED:
             decision = "pass"
@@ -374,7 +392,15 @@ class _Night:
             if len(tried):
                 code = tried["error_code"].iloc[-1]
                 return True, f"its trial failed [{code}]"
+        if not any(task in tasks for tasks in self.asked.values()):
+            return False, f"no checkpoint here was asked it{self._nearest(task)}"
         return False, f"{self.candidate} was not asked it"
+
+    def _nearest(self, task: str) -> str:
+        """Say which task was probably meant by a name that no task has."""
+        there = sorted({name for tasks in self.asked.values() for name in tasks})
+        near = difflib.get_close_matches(task, there, n=1)
+        return f"; did you mean {near[0]}?" if near else ""
 
     # ---- one tier -----------------------------------------------------------------
 
@@ -420,12 +446,8 @@ class _Night:
         n_open = decisions.count("inconclusive")
         is_mean_red = mean_cell is not None and mean_cell.state == "regression"
         decision: Decision = "pass"
-        reason = "no regression"
         n_bad = len(red) + len(lost)
-        if red or lost:
-            reason = _counted(len(red), "regression")
-            if lost:
-                reason += f", {_counted(len(lost), 'task')} missing"
+        reason = _found(cells, absent)
         if tier == "advisory":
             reason += "; the tier fails nothing" if red else ""
         elif n_bad > tolerate or is_mean_red:
@@ -517,27 +539,25 @@ class _Night:
         is_worse = bool(p_baseline <= self._look_level and p_adjusted <= level)
         is_below = look is None or look.p_value <= self._look_level
         loss = -difference.difference.value
+        is_red = is_worse and is_below and loss >= delta
+        if not why_not and is_red and not noise.is_known:
+            why_not = (
+                "worse over these items, and how much checkpoints differ anyway is not "
+                "known: evaluate more checkpoints or training seeds, or give noise: in "
+                "the policy"
+            )
         state: State
-        if why_not:
+        if mark is not None and (is_red or why_not):
+            until = "for good" if mark.until is None else f"until {mark.until}"
+            state, reasons = "known", [f"acknowledged {until}: {mark.reason}"]
+            reasons += [f"else inconclusive: {why_not}"] if why_not else []
+        elif why_not:
             state, reasons = "inconclusive", [why_not]
-        elif is_worse and is_below and loss >= delta:
-            if not noise.is_known:
-                state = "inconclusive"
-                reasons = [
-                    "worse over these items, and how much checkpoints differ anyway "
-                    "is not known: evaluate more checkpoints or training seeds, or "
-                    "give noise: in the policy"
-                ]
-            elif mark is not None:
-                until = "for good" if mark.until is None else f"until {mark.until}"
-                state, reasons = "known", [f"acknowledged {until}: {mark.reason}"]
-            else:
-                state = "regression"
-                reasons = [_why_red(look is not None, noise)]
-                if over := self._over(difference.task):
-                    reasons.append(
-                        f"it was acknowledged until {over.until}, which is over"
-                    )
+        elif is_red:
+            state = "regression"
+            reasons = [_why_red(look is not None, noise)]
+            if over := self._over(difference.task):
+                reasons.append(f"it was acknowledged until {over.until}, which is over")
         elif mark is not None:
             state, reasons = (
                 "recovered",
@@ -592,6 +612,21 @@ class _Night:
             and not mark.holds(self.on)
         ]
         return own[-1] if own else None
+
+
+def _found(cells: Sequence[Cell], absent: Sequence[MissingTask]) -> str:
+    """Say what a tier's comparisons came to, but for the mean of them."""
+    if not cells and not absent:
+        return "nothing was compared"
+    n_red, n_known = (
+        sum(cell.state == state for cell in cells) for state in ("regression", "known")
+    )
+    n_lost = sum(one.decision == "fail" for one in absent)
+    told = [_counted(n_red, "regression")] if n_red else []
+    told += [f"{_counted(n_lost, 'task')} missing"] if n_lost else []
+    if not told:
+        told = ["no new regression" if n_known else "no regression"]
+    return ", ".join([*told, *([f"{n_known} known"] if n_known else [])])
 
 
 def _why_red(has_history: bool, noise: Noise) -> str:

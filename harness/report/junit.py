@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from harness.gate.results import Cell, GateResult, MissingTask, TierResult
-from harness.report.sheets.gate import verdict_sentence
+from harness.report.sheets.gate import missing_words, verdict_sentence
 from harness.report.text import (
     between,
     clean,
@@ -102,10 +102,10 @@ def _outcome(cell: Cell, tier: TierResult) -> tuple[str, str, str]:
 
 def _absence(one: MissingTask) -> tuple[str, str, str]:
     if one.is_broken:
-        return "error", "broken-run", one.reason
+        return "error", "broken-run", missing_words(one)
     if one.decision == "fail":
-        return "failure", "missing-task", one.reason
-    return "skipped", "", one.reason
+        return "failure", "missing-task", missing_words(one)
+    return "skipped", "", missing_words(one)
 
 
 def _numbers(cell: Cell) -> str:

@@ -152,6 +152,25 @@ def test_a_regression_is_known_until_its_day_is_over(spoiled, judged, marks):
     assert "until 2026-02-28, which is over" in cell_of(late, "b").reasons[1]
 
 
+def test_an_acknowledged_task_is_known_where_it_would_be_inconclusive(
+    nights, judged, marks
+):
+    known = marks(acknowledged=[("a", TODAY)])
+    few = nights({"a": [0.5, 0.5], "b": [0.5, 0.5]}, n_items=20)
+    unknown_noise = nights({"a": [1.5, -1.0], "b": [0.5, 0.5]})
+
+    for responses, said in ((few, {"critical": ["a"]}), (unknown_noise, {})):
+        result = judged(responses, known=known, **said)
+        cell = cell_of(result, "a")
+
+        assert cell.state == "known"
+        assert cell.decision == "pass"
+        assert cell.reasons[0] == "acknowledged until 2026-03-01: because"
+        assert cell.reasons[1].startswith("else inconclusive: ")
+        assert result.status == "passed"
+        assert result.tiers[0].reason == "no new regression, 1 known"
+
+
 def test_a_known_regression_that_is_gone_has_recovered(nights, judged, marks):
     result = judged(nights(quiet("a")), known=marks(acknowledged=[("a", None)]))
 
@@ -467,6 +486,7 @@ def test_a_tier_says_what_it_counts(nights, judged):
     two = judged(responses, critical=None, supporting=["*"])
 
     assert one.tiers[0].reason == "1 regression, 1 task missing"
+    assert judged(responses, critical=["c", "gone"]).tiers[0].reason == "1 task missing"
     assert two.tiers[0].reason == "2 regressions; 1 tolerated"
     assert two.status == "failed"
 
@@ -526,9 +546,43 @@ def test_a_task_may_have_a_baseline_of_its_own(spoiled, judged, marks):
 def test_the_baseline_itself_is_nothing_to_judge(spoiled, judged, marks):
     result = judged(spoiled, known=marks(N))
 
-    assert result.status == "passed"
+    assert result.status == "inconclusive"
     assert not result.cells
-    assert [caution.code for caution in result.cautions] == ["candidate-is-baseline"]
+    (caution,) = result.cautions
+    assert caution.code == "candidate-is-baseline"
+    assert caution.text == (
+        "m@12 is the baseline itself, so that there is nothing to judge; --candidate "
+        "takes another, such as m@9, m@10, m@11"
+    )
+    assert result.tiers[0].reason == "nothing was compared"
+
+
+def test_the_baseline_itself_has_one_verdict_whatever_else_is_named(
+    nights, judged, marks
+):
+    alone = judged(
+        nights({"arc_easy": [0.5]}), critical=["gone", "arc_esay"], advisory=["*"]
+    )
+    other = nights({"a": [0.5]}, model="other")
+    both = pd.concat([nights({"a": [0.5]}), other], ignore_index=True)
+
+    assert alone.status == "inconclusive"
+    assert {one.task: one.reason for one in alone.missing} == {
+        "gone": "no checkpoint here was asked it",
+        "arc_esay": "no checkpoint here was asked it; did you mean arc_easy?",
+    }
+    assert alone.cautions[0].text.endswith("; no other checkpoint is here")
+    assert judged(both).cautions[0].text.endswith("takes another, such as other")
+
+
+def test_nothing_compared_is_inconclusive(nights, judged):
+    old, new = nights(quiet("a")), nights({"b": [0.5]}, model="new")
+    responses = pd.concat([old, new], ignore_index=True)
+
+    result = judged(responses, critical=None, advisory=["*"], candidate="new")
+
+    assert result.status == "inconclusive"
+    assert {one.decision for one in result.missing} == {"pass"}
 
 
 def test_a_task_without_a_baseline_is_inconclusive(spoiled, judged, marks):
@@ -551,6 +605,7 @@ def test_a_task_whose_baseline_is_the_candidate_is_not_judged(spoiled, judged, m
     assert states(result) == {"a": "passed", "c": "passed"}
     assert not result.missing
     assert result.status == "passed"
+    assert result.cautions[0].text == "m@12 is the baseline itself of b: not judged"
 
 
 def test_looks_at_another_model_are_counted_since_the_baseline_was_set(

@@ -68,6 +68,34 @@ def test_the_verdict_names_what_failed(result):
     assert [title for title, _ in alarms(result)] == ["b", "gone"]
 
 
+def test_a_verdict_tells_what_is_known(nights, policy, marks):
+    levels = {"c": [0.5, 0.5], "d": [0.5, 0.5]}
+    levels["c"][-1] -= 1.5
+    result = judge(
+        nights(levels),
+        policy=policy(critical=["*", "gone"], noise=0),
+        marks=marks(acknowledged=[("c", None), ("gone", TODAY)]),
+        on=TODAY,
+    )
+    text = as_text(gate_sheet(result), width=400)
+
+    assert "Passed: m@2 against m@1: no new regression; 1 known." in text
+    assert "¹ c: acknowledged for good: because [known]" in text
+    assert (
+        "gone: no checkpoint here was asked it; acknowledged until 2026-03-01: because"
+    ) in text
+
+
+def test_nothing_compared_is_told(nights, policy, marks):
+    result = judge(nights({"a": [0.5]}), policy=policy(), marks=marks(), on=TODAY)
+
+    text = as_text(gate_sheet(result), width=400)
+
+    assert "Inconclusive: m@1 against m@1: nothing was compared.\n" in text
+    assert "m@1 is the baseline itself, so that there is nothing to judge" in text
+    assert "critical: nothing was compared.\n" in text
+
+
 def test_the_table_tells_every_cell(result):
     text = as_text(gate_sheet(result), width=200)
 
@@ -257,7 +285,7 @@ def test_the_exit_status_is_the_verdict(store_of, run_gate):
     assert run_gate(path)[0] == 3
     assert run_gate(path, "--exit-zero")[0] == 0
     assert run_gate(path, critical=["a"])[0] == 0
-    assert run_gate(path, "--baseline", "m@7", "--candidate", "m@7")[0] == 0
+    assert run_gate(path, "--baseline", "m@7", "--candidate", "m@7")[0] == 4
 
 
 @pytest.mark.parametrize(

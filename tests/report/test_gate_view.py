@@ -39,6 +39,16 @@ def test_a_green_gate_says_so():
     assert "No task is surely worse" in html
 
 
+def test_a_known_regression_is_told_where_nothing_else_is_red():
+    known = gating.cell("piqa", 0.70, 0.60, "known", acknowledged=gating.mark("piqa"))
+
+    html = render_gate(gating.gate([known]), title="Night 9")
+
+    assert "no new regression; 1 known." in html
+    assert "No task is newly worse; known: piqa (−0.100)." in html
+    assert "surely" not in html
+
+
 def test_states_stand_in_table_and_figure_the_worst_first(red):
     (rows,) = (c["rows"] for c in figures_in(red)["gate-forest"]["candidates"])
 

@@ -145,7 +145,8 @@ def cell_row(cell: Cell, notes: Footnotes) -> tuple[str, ...]:
         predicted = f"{score(look.expected)} {between(*look.prediction, score)}"
     shown = [*row.cautions, *(look.cautions if look else ())]
     shown = [caution for caution in shown if caution.code not in ANSWERED]
-    reason = Caution(cell.state.replace(" ", "-"), f"{cell.task}: {cell.reasons[0]}")
+    why = "; ".join(cell.reasons)
+    reason = Caution(cell.state.replace(" ", "-"), f"{cell.task}: {why}")
     return (
         condition_name(cell),
         cell.formulation or UNDEFINED,
@@ -163,8 +164,17 @@ def cell_row(cell: Cell, notes: Footnotes) -> tuple[str, ...]:
 
 def _missing_row(one: MissingTask, notes: Footnotes) -> tuple[str, ...]:
     word = BROKEN if one.is_broken else MISSING
-    mark = notes.marks([Caution("missing-task", f"{one.task}: {one.reason}")])
+    mark = notes.marks([Caution("missing-task", f"{one.task}: {missing_words(one)}")])
     return (clean(one.task), *[UNDEFINED] * 8, word, mark)
+
+
+def missing_words(one: MissingTask) -> str:
+    """Say why a task has no comparison, and until when that is accepted."""
+    mark = one.acknowledged
+    if mark is None:
+        return one.reason
+    until = "for good" if mark.until is None else f"until {mark.until}"
+    return f"{one.reason}; acknowledged {until}: {mark.reason}"
 
 
 def verdict_sentence(result: GateResult) -> str:
@@ -181,14 +191,16 @@ def verdict_sentence(result: GateResult) -> str:
     ]
     if result.status == "inconclusive":
         open_ = [c for c in result.in_order() if c.decision == "inconclusive"]
-        told = [f"{condition_name(c)} ({c.reasons[0]})" for c in open_]
+        told = [] if result.cells else ["nothing was compared"]
+        told += [f"{condition_name(c)} ({c.reasons[0]})" for c in open_]
         told += [
             f"{one.task} ({one.reason})"
             for one in result.missing
             if one.decision == "inconclusive"
         ]
     if not told:
-        told = ["no regression"] if result.cells else ["nothing was compared"]
+        n_known = result.counts["known"]
+        told = [f"no new regression; {n_known} known" if n_known else "no regression"]
     shown = "; ".join(told[:MOST_NAMED])
     more = f"; and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
     return clean(f"{what}: {shown}{more}.")
@@ -229,6 +241,8 @@ def tier_sentences(result: GateResult) -> tuple[str, ...]:
     return tuple(
         f"{tier.tier}: {tier.reason}, of {count(tier.n_cells, 'comparison')}; on quiet "
         f"nights red at most {_percent(tier.level)}."
+        if tier.n_cells
+        else f"{tier.tier}: {tier.reason}."
         for tier in result.tiers
     )
 

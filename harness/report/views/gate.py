@@ -18,6 +18,7 @@ from harness.report.sheets.gate import (
     SIGNS,
     environment_lines,
     legend,
+    missing_words,
     other_sentences,
     state_word,
     tier_sentences,
@@ -139,7 +140,7 @@ def _forest_row(cell: Gated, label: str, name: str) -> tuple[ForestRow, dict[str
     ), {
         "state": cell.state,
         "n": row.n_items,
-        "note": f"{state_word(cell.state)}: {cell.reasons[0]}",
+        "note": f"{state_word(cell.state)}: {'; '.join(cell.reasons)}",
     }
 
 
@@ -162,18 +163,27 @@ def _cell_sentence(cell: Gated, name: str) -> str:
 
 
 def _sentence(cells: list[Gated], names: list[str]) -> str:
-    red = [
-        f"{name} ({text.signed(cell.against_baseline.difference.value)})"
-        for cell, name in zip(cells, names, strict=True)
-        if cell.state == "regression"
-    ]
+    def named(state: State) -> list[str]:
+        return [
+            f"{name} ({text.signed(cell.against_baseline.difference.value)})"
+            for cell, name in zip(cells, names, strict=True)
+            if cell.state == state
+        ]
+
+    red, known = named("regression"), named("known")
     if not cells:
         return "No task was put to both candidate and baseline."
     if not red:
+        if known:
+            return f"No task is newly worse; known: {_listed(known)}."
         return "No task is surely worse than the baseline, the history and the noise."
-    shown = ", ".join(red[: text.MAX_SENTENCES])
-    more = len(red) - text.MAX_SENTENCES
-    return f"Red: {shown}{f' and {more} more' if more > 0 else ''}."
+    return f"Red: {_listed(red)}{f'; known: {_listed(known)}' if known else ''}."
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - text.MAX_SENTENCES
+    shown = ", ".join(names[: text.MAX_SENTENCES])
+    return f"{shown}{f' and {more} more' if more > 0 else ''}"
 
 
 def _table(result: GateResult, cells: list[Gated], names: list[str]) -> Table:
@@ -186,7 +196,7 @@ def _table(result: GateResult, cells: list[Gated], names: list[str]) -> Table:
                 Cell(text=one.tier),
                 Cell(
                     text=BROKEN if one.is_broken else MISSING,
-                    detail=text.clean(one.reason),
+                    detail=text.clean(missing_words(one)),
                     tone="worse" if one.decision == "fail" else "",
                 ),
                 *[Cell(text=text.UNDEFINED, reason="not asked")] * 9,
