@@ -537,6 +537,12 @@ def _loaded(path: str | Path, pattern: str | None) -> Results:
         store.responses(), store.trials().to_pandas(), store.aggregates().to_pandas()
     )
     why = "no finished trial; there is nothing to compare"
+    if len(frames.aggregates):
+        why = (
+            f"no answers, only {len(frames.aggregates):,} scores without items, which "
+            f"cannot be paired; `evalvar status {path}` shows them, and samples "
+            "(--log_samples) are what is needed"
+        )
     return Results(
         sources=(store.path,),
         models=_names(frames.responses["model"]),

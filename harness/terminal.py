@@ -158,8 +158,8 @@ def show_imported(imported: Imported) -> None:
     if imported.n_aggregates:
         console.print(
             f"{count(imported.n_aggregates, 'score')} without items, "
-            f"{imported.n_new_aggregates:,} of them new: they can be shown, and not be "
-            "compared item by item"
+            f"{imported.n_new_aggregates:,} of them new: `evalvar status` and the "
+            "report show them, and nothing can compare them item by item"
         )
     for sentence in _unknown(imported):
         console.print(_plain(sentence))

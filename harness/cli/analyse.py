@@ -68,15 +68,26 @@ class By(StrEnum):
     rich_help_panel=ANALYSE, epilog="Example: evalvar status results/quickstart"
 )
 def status(store: StorePath, json_: Json = False) -> None:
-    """Show which trials of a store are done, and why others failed."""
+    """Show which trials of a store are done, why others failed, and bare scores."""
     from harness import terminal
+    from harness.aggregates import read_aggregates
     from harness.answered import trials_of_parts
 
-    trials = trials_of_parts(open_store(store))
+    opened = open_store(store)
+    trials = trials_of_parts(opened)
+    bare = read_aggregates(opened.aggregates())
     if json_:
-        print_json("evalvar.status/1", terminal.status_dict(trials))
-    else:
+        document = terminal.status_dict(trials)
+        document["aggregates"] = [one.to_dict() for one in bare]
+        print_json("evalvar.status/1", document)
+        return
+    if len(trials) or not bare:
         terminal.show_status(trials)
+    if bare:
+        from harness.report.sheets.aggregates import aggregate_sheet
+        from harness.report.sheets.sheet import show
+
+        show(aggregate_sheet(bare))
 
 
 @app.command(

@@ -81,7 +81,8 @@ def import_(
         show_imported(imported)
         print(f"store: {store}" + (", nothing was written" if dry_run else ""))
         if not dry_run:
-            print(f"next: evalvar compare {store}")
+            following = "compare" if imported.trials else "status"
+            print(f"next: evalvar {following} {store}")
     _say_problems(imported)
     if not imported.n_found:
         raise typer.Exit(BAD_INPUT)

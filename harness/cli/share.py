@@ -63,6 +63,7 @@ def report(
     entropy: EntropyOption = 0,
 ) -> None:
     """Write one self-contained interactive HTML page."""
+    from harness.aggregates import read_aggregates
     from harness.marks import read_marks
     from harness.report.gather import gather
     from harness.report.page import render
@@ -85,6 +86,7 @@ def report(
             discriminative=discriminative,
             larger=pairs,
             marks=read_marks(opened),
+            aggregates=read_aggregates(opened.aggregates()),
             entropy=entropy,
         )
         if sizes and data.rows and not data.subsets:

@@ -45,6 +45,8 @@ def asked_responses(
     asked = responses = stored.responses(model=model)
     if responses.empty:
         there = set(stored.responses(["model"])["model"])
+        if not there and (n_bare := stored.aggregates().num_rows):
+            raise only_scores(store, n_bare)
         raise nothing_stored(store, *filters.values(), known=sorted(there))
     names = [model]
     for name, value in (("task", task), ("formulation", formulation)):
@@ -67,6 +69,16 @@ def nothing_stored(
     return InputError(
         f"{store}: no finished trial{of}{there}; `evalvar status {store}` shows what "
         "is there",
+        code="nothing-stored",
+    )
+
+
+def only_scores(store: str, n: int) -> InputError:
+    """Return the complaint that a store has scores, and no answers behind them."""
+    return InputError(
+        f"{store}: no answers, only {n:,} scores without items, of which there is no "
+        f"paired test nor any noise; `evalvar status {store}` shows them, and samples "
+        "(--log_samples) are what is needed",
         code="nothing-stored",
     )
 

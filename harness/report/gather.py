@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from harness.aggregates import Aggregate
 from harness.errors import DesignError, ErrorCode, SchemaError
 from harness.frames import CONDITION, SETTINGS, TRIALS
 from harness.records import Caution
@@ -251,6 +252,9 @@ class ReportData:
     calibration: tuple[Calibration, ...]
     """Of equal models, all tasks together first; empty where none are."""
 
+    aggregates: tuple[Aggregate, ...]
+    """Scores that came without items."""
+
     failures: tuple[Failure, ...]
     cautions: tuple[Caution, ...]
     """What concerns the trials as a whole; rows and estimates carry their own."""
@@ -277,6 +281,7 @@ def gather(
     larger: Mapping[str, str] | None = None,
     discriminative: int | None = None,
     marks: Marks | None = None,
+    aggregates: Sequence[Aggregate] = (),
     entropy: int = 0,
 ) -> ReportData:
     """Sum up a store's responses and trials.
@@ -304,6 +309,8 @@ def gather(
         are by default.
     marks : Marks, optional
         What was acknowledged, as of the day on which the last trial ended.
+    aggregates : sequence of Aggregate
+        Scores that came without items, which are shown as they are.
     entropy : int
         Where random draws start; the same number, the same page.
 
@@ -401,6 +408,7 @@ def gather(
         uncharted=uncharted,
         missing=missing,
         calibration=calibration,
+        aggregates=tuple(aggregates),
         failures=_failures(chosen),
         cautions=(
             *_trial_cautions(chosen),

@@ -45,6 +45,61 @@ def test_what_comes_in_is_told_and_where_to_go_on(evalvar, tmp_path: Path) -> No
     assert "0 new trials of 6" in evalvar("import", DATA, "--store", "mine")[1]
 
 
+def test_scores_without_items_are_shown_and_said_to_be_no_more(
+    evalvar, tmp_path: Path
+) -> None:
+    results = {"arc <b>easy</b>": {"acc": 0.4, "acc_stderr": 0.01, "ppl": 12.5}}
+    arguments = "pretrained=acme/toy-1b,revision=step3000"
+    config = {"model": "gpt2", "model_args": arguments, "num_fewshot": 5}
+    (tmp_path / "old.json").write_text(
+        json.dumps({"results": results, "versions": {}, "config": config})
+    )
+
+    status, out, _ = evalvar("import", "old.json", "--store", "s")
+    assert status == 0
+    assert out.splitlines()[0].startswith("2 scores without items, 2 of them new")
+    assert out.splitlines()[-1] == "next: evalvar status s"
+
+    status, out, _ = evalvar("status", "s")
+    lines = [line.split() for line in out.splitlines()]
+    assert status == 0
+    assert lines[0] == "model seed step task metric value ± se n source".split()
+    assert " ".join(lines[1]) == (
+        "acme/toy-1b – 3000 arc <b>easy</b> (5-shot) acc,none 0.400 ± 0.010 – "
+        "lm-eval 0.3, old.json"
+    )
+    assert "12.50 – lm-eval" in " ".join(lines[2])
+    assert out.splitlines()[-1].startswith("2 scores without items. No paired test")
+    shown = json.loads(evalvar("status", "s", "--json")[1])["aggregates"]
+    assert [(one["metric"], one["value"], one["se"]) for one in shown] == [
+        ("acc,none", 0.4, 0.01),
+        ("ppl,none", 12.5, None),
+    ]
+
+    for command in ("compare", "variance"):
+        status, out, err = evalvar(command, "s")
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert "only 2 scores without items" in err
+        assert err.endswith("[nothing-stored]\n")
+
+    assert evalvar("report", "s", "-o", "r.html")[0] == 0
+    page = (tmp_path / "r.html").read_text()
+    assert '<a href="#aggregates">Without items</a>' in page
+    assert "arc &lt;b&gt;easy&lt;/b&gt; (5-shot)" in page
+    assert "<b>easy" not in page
+    assert "0.400 ± 0.010" in page
+
+
+def test_scores_stand_below_the_trials_of_a_store(evalvar, tmp_path: Path) -> None:
+    write_run(tmp_path / "in", tasks={"toy_mc": {}, "other": {}})
+    out = evalvar("import", "in", "--store", "s")[1]
+    assert out.splitlines()[-1] == "next: evalvar compare s"
+
+    out = evalvar("status", "s")[1]
+    assert "1 trials done, 0 failed\n" in out
+    assert "other" in out.partition("failed\n")[2]
+
+
 def test_where_a_file_is_broken_the_others_go_in(evalvar, tmp_path: Path) -> None:
     write_run(tmp_path / "in")
     for n in range(MOST_PROBLEMS + 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.report import text
 from harness.report.gather import ReportData
 from harness.report.section import Filters, Section
+from harness.report.views.aggregates import aggregates_section
 from harness.report.views.calibration import calibration_section
 from harness.report.views.compare import compare_sections
 from harness.report.views.items import items_views
@@ -59,6 +60,7 @@ def whole_sections(data: ReportData) -> list[Section]:
             title="Scoreboard",
             view={"data": data, "scoreboard": scoreboard(data)},
         ),
+        *([aggregates_section(data.aggregates)] if data.aggregates else []),
         *(
             compare_sections(data.comparison)
             if data.comparison
