@@ -135,6 +135,13 @@ TRIAL_COLUMNS = (
     Column("template_digest", pa.string(), "Digest of the template; not of its name."),
     Column("task_version", pa.string(), "Version that the task gives itself."),
     Column("output_type", pa.string(), "lm-eval's word for what is asked.", False),
+    Column(
+        "lower_is_better",
+        pa.string(),
+        "Of which metrics less is better, as what evaluated it says: a JSON list of "
+        "`metric` or `metric,filter`. Null if it does not say: then less is better of "
+        "error rates, losses and perplexities, by their names, and more of all others.",
+    ),
     Column("sampled", pa.bool_(), "Whether answers are drawn at random.", False),
     Column("n_items", pa.int32(), "Items that were put to the model.", False),
     Column("n_items_total", pa.int32(), "Items that the task holds.", False),
@@ -231,6 +238,7 @@ IDENTITY = (
     "fewshot_seed",
     "sample_seed",
     "output_type",
+    "lower_is_better",
     "sampled",
     "n_items_total",
     "weights_digest",

@@ -136,6 +136,7 @@ class Results:
     ) -> pd.DataFrame:
         """Return the score of each answer, higher is better.
 
+        Other tools' metrics of which less is better are negated, and named so.
         Answers of weights that were replaced since are left out.
 
         Parameters
@@ -165,6 +166,7 @@ class Results:
             default_metrics,
             metric_scores,
             score_responses,
+            shown_name,
         )
         from harness.stats.tables import asked_metrics
 
@@ -174,7 +176,8 @@ class Results:
         for _, part in scored.groupby(list(CONDITION), sort=True, observed=True):
             own = default_metrics(part)[0] if metric is None else metric
             score = metric_scores(part, own)
-            parts.append(part[list(WHO)].assign(metric=own, score=score))
+            shown = shown_name(part, own)
+            parts.append(part[list(WHO)].assign(metric=shown, score=score))
         return pd.concat(parts, ignore_index=True)
 
     def variance(

@@ -196,6 +196,10 @@ class TaskInfo:
     n_requests: int
     """Requests that all of its items make: one per choice, reference, answer."""
 
+    lower_is_better: str | None = None
+    """Of which of its metrics less is better, as `harness.directions.lower_of` has it;
+    it changes no answer and is no part of a trial's identity."""
+
     @property
     def writes(self) -> bool:
         """Whether the model writes its answers, rather than scores given ones."""

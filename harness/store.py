@@ -45,8 +45,8 @@ TABLES = {"responses": RESPONSES, "trials": TRIALS}
 LATER = {"aggregates": AGGREGATES, "marks": MARKS}
 """Tables that a store has once something is in them."""
 
-ADDED = frozenset({"cluster"})
-"""Columns of `RESPONSES` that stores lack which were written before there were any."""
+ADDED = {"responses": {"cluster"}, "trials": {"lower_is_better"}}
+"""Columns that stores lack which were written before there were any; null there."""
 
 UNFIT = re.compile(r"[\x00-\x1f\[\]\\^|]|%[0-9A-Fa-f]{2}")
 """What delta-rs 1.6 panics at in a local path, or takes for another character."""
@@ -150,7 +150,10 @@ class Store:
                     schema_mode="merge",  # older stores lack a column
                 )
             write_deltalake(
-                _address(self.path, "trials"), trials.cast(TRIALS), mode="append"
+                _address(self.path, "trials"),
+                trials.cast(TRIALS),
+                mode="append",
+                schema_mode="merge",
             )
 
     def append_aggregates(self, rows: pa.Table) -> None:
@@ -358,7 +361,7 @@ class Store:
         self, name: str, columns: Sequence[str], filter: pc.Expression | None = None
     ) -> pa.Table:
         table = self._table(name)
-        added = ADDED & {*columns}
+        added = ADDED.get(name, set()) & {*columns}
         with _reading(self.path):
             dataset = table.to_pyarrow_dataset()
             try:
@@ -371,7 +374,7 @@ class Store:
                     raise
                 raise OSError(f"{name}/{file}: {error}") from error
         for column in lacking:
-            kind = RESPONSES.field(column).type
+            kind = TABLES[name].field(column).type
             rows = rows.append_column(column, pa.nulls(rows.num_rows, kind))
         return rows.select(list(columns))
 
@@ -456,7 +459,7 @@ def _check_format(path: str | Path, name: str, table: DeltaTable) -> None:
             f"{STORE_FORMAT}; use the evalvar that wrote it, or another folder",
             code="store-format",
         )
-    there = {field.name for field in table.schema().fields} | ADDED
+    there = {field.name for field in table.schema().fields} | ADDED.get(name, set())
     lacking = [c for c in (TABLES | LATER)[name].names if c not in there]
     if lacking:
         raise InputError(

@@ -274,6 +274,7 @@ def _trial_row(
         "template_digest": request.template.digest,
         "task_version": info.version,
         "output_type": info.output_type,
+        "lower_is_better": info.lower_is_better,
         "sampled": info.sampled,
         "n_items": trial.n_items,
         "n_items_total": info.n_items,

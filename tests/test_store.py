@@ -88,6 +88,23 @@ def test_a_store_without_the_column_of_clusters_is_read_and_added_to(tmp_path):
     assert there.responses(["cluster"])["cluster"].tolist().count("a") == 1
 
 
+def test_a_store_that_does_not_say_which_way_is_better_is_read_and_added_to(tmp_path):
+    run_fake(tmp_path / "store")
+    before = Store(tmp_path / "store").info().content_digest
+    older = without(tmp_path / "store/trials", "lower_is_better")
+
+    there = Store(tmp_path / "store")
+    assert there.responses()["lower_is_better"].isna().all()
+    assert there.trials()["lower_is_better"].null_count == older.num_rows
+    assert there.info().content_digest == before
+
+    row = {**older.slice(0, 1).to_pylist()[0], "trial_id": "other"}
+    row |= {"attempt_id": "other", "lower_is_better": '["wer"]'}
+    there.append(pa.Table.from_pylist([row], schema=TRIALS), [])
+    said = Store(there.path).trials()["lower_is_better"].to_pylist()
+    assert sorted(map(str, said)) == ["None"] * older.num_rows + ['["wer"]']
+
+
 def test_a_store_without_another_column_is_refused_in_a_line(full):
     without(Path(full.path, "trials"), "generation")
 

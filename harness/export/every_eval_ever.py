@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.export.folder import safe_name
-from harness.stats.scores import METRICS, UNKNOWN_METRIC
 
 if TYPE_CHECKING:
     from harness.export.measured import Measured
@@ -127,7 +126,6 @@ def _write(scores: Sequence[Measured], folder: Path, organization: str) -> None:
 
 
 def _result(one: Measured, first: Mapping[str, Any]) -> dict[str, Any]:
-    bounds = METRICS.get(one.metric.partition(",")[0])
     low, high = one.score.interval
     is_sure = not math.isnan(low)
     uncertainty: dict[str, Any] = {"num_samples": one.n_items}
@@ -143,7 +141,7 @@ def _result(one: Measured, first: Mapping[str, Any]) -> dict[str, Any]:
             "confidence_level": one.score.confidence_level,
             "method": one.score.method,
         }
-    limits = bounds or UNKNOWN_METRIC
+    is_unknown = one.lower_is_better is None
     return {
         "evaluation_result_id": one.metric,
         "evaluation_name": one.task,
@@ -151,11 +149,11 @@ def _result(one: Measured, first: Mapping[str, Any]) -> dict[str, Any]:
         "metric_config": {
             "metric_id": one.metric,
             "metric_name": one.metric,
-            "lower_is_better": False,
+            "lower_is_better": bool(one.lower_is_better),
             "score_type": "continuous",
-            "min_score": _bound(limits.low),
-            "max_score": _bound(limits.high),
-            **({} if bounds else {"additional_details": {"direction": "unknown"}}),
+            "min_score": _bound(one.bounds[0]),
+            "max_score": _bound(one.bounds[1]),
+            **({"additional_details": {"direction": "unknown"}} if is_unknown else {}),
         },
         "score_details": {
             "score": one.score.value,
@@ -186,7 +184,8 @@ def _instances(
         twice = "" if place == row["item_index"] else f"-{row['item_index']}"
         names.append(f"{row['item_id']}{twice}")
     for one in scores:
-        bounds = METRICS.get(one.metric.partition(",")[0], UNKNOWN_METRIC)
+        low, high = one.bounds
+        best = max(low, 0.0) if one.lower_is_better else min(high, 1.0)
         for name, row, value in zip(names, rows, one.values.tolist(), strict=True):
             if not math.isfinite(value):
                 continue
@@ -208,20 +207,22 @@ def _instances(
                     "raw": "",
                     "reference": [] if reference is None else [reference],
                 },
-                "output": {"raw": [text or ""]},
+                "output": {"raw": [] if text is None else [text]},
                 "messages": None,
                 "answer_attribution": [
                     {
                         "turn_idx": 0,
                         "source": "output.raw",
-                        "extracted_value": answer if answer is not None else text or "",
+                        "extracted_value": said,
                         "extraction_method": "filter",
                         "is_terminal": True,
                     }
+                    for said in (text if answer is None else answer,)
+                    if said is not None
                 ],
                 "evaluation": {
                     "score": value,
-                    "is_correct": value == min(bounds.high, 1.0),
+                    "is_correct": value == best,
                 },
                 "metadata": _texts({column: row[column] for column in METADATA}),
             }

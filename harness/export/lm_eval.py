@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.directions import is_lower_better
 from harness.export.folder import safe_name
 from harness.stats.scores import METRICS
 
@@ -149,7 +150,11 @@ def _write_run(
             "effective": int(trial["n_items"]),
         }
         results["higher_is_better"][task] = {
-            metric: True for name in scores if (metric := name.split(",")[0]) in METRICS
+            _split(name)[0]: not is_lower
+            for name in scores
+            if (is_lower := is_lower_better(name, trial["lower_is_better"]))
+            or trial["lower_is_better"] is not None
+            or _split(name)[0] in METRICS
         }
         results["group_subtasks"][task] = []
         results["task_hashes"][task] = hashes.hexdigest()

@@ -16,8 +16,9 @@ from harness.stats.scores import (
     METRICS,
     UNKNOWN_METRIC,
     default_metrics,
-    metric_scores,
+    lower_is_better,
     score_responses,
+    told_scores,
 )
 from harness.stats.tables import asked_metrics, chosen_responses, plain
 
@@ -45,7 +46,14 @@ class Measured:
     weights_digest: str | None
     metric: str
     score: Estimate
-    """Over items, with their clusters where they are known; repeats are averaged."""
+    """Over items, with their clusters where they are known; repeats are averaged. As
+    its tool gave it: not negated where less is better."""
+
+    bounds: tuple[float, float]
+    """Lowest and highest possible score; infinite where that is not known."""
+
+    lower_is_better: bool | None
+    """Whether less is better; ``None`` where nobody says and the name is unknown."""
 
     n_items: int
     """Items with a score; with clusters `score.n` counts these instead."""
@@ -114,7 +122,7 @@ def measured(
     for _, part in scored.groupby(keys, sort=True, observed=True, dropna=False):
         metrics = default_metrics(part) if metric is None else (metric,)
         for name in filter(None, metrics):
-            values = metric_scores(part, name)
+            values = told_scores(part, name)
             if not np.isnan(values).all():
                 yield _measured(part, name, values, confidence_level)
 
@@ -131,7 +139,9 @@ def _measured(
     n_scored = np.bincount(item[~np.isnan(values)], minlength=len(places))
     total = np.bincount(item, np.nan_to_num(values), minlength=len(places))
     is_scored = n_scored > 0
-    bounds = METRICS.get(metric.partition(",")[0], UNKNOWN_METRIC)
+    known = METRICS.get(metric.partition(",")[0], UNKNOWN_METRIC)
+    is_lower = lower_is_better(part, metric)
+    low, high = (-known.high, -known.low) if is_lower else (known.low, known.high)
     first, last = part.iloc[0], part["finished_at"].max()
     return Measured(
         **{name: plain(first[name]) for name in (*WHO, *CONDITION)},
@@ -142,8 +152,10 @@ def _measured(
             total[is_scored] / n_scored[is_scored],
             clusters=_clusters(part, item, is_scored),
             confidence_level=confidence_level,
-            bounds=(bounds.low, bounds.high),
+            bounds=(low, high),
         ),
+        bounds=(low, high),
+        lower_is_better=is_lower,
         n_items=int(is_scored.sum()),
         n_items_total=int(part["n_items_total"].max()),
         n_unscored=int((~is_scored).sum()),

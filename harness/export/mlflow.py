@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from harness.errors import InputError, RunError
 
@@ -27,6 +28,9 @@ BATCH = 500
 
 KEY = "evalvar.run"
 """Tag that tells a model's run when it is exported again."""
+
+LOWER = "evalvar.lower_is_better."
+"""Begins the tags of the metrics of which less is better."""
 
 
 def write_mlflow(
@@ -116,6 +120,9 @@ def _write_run(
     }
     new = {}
     for one in scores:
+        if one.lower_is_better:
+            tag = f"{LOWER}{metric_name(one)}"[:LONGEST_NAME]
+            client.set_tag(run_id, tag, "true")
         key, step = metric_name(one), one.step or 0
         low, high = one.score.interval
         numbers = {"": one.score.value, "_ci_low": low, "_ci_high": high}
@@ -133,8 +140,9 @@ def _write_run(
 
 def _run(client: Any, experiment_id: str, name: str) -> Any:
     """Return the run of an earlier export, or a new one."""
-    quoted = name.replace("'", "")
-    found = client.search_runs([experiment_id], f"tags.`{KEY}` = '{quoted}'")
+    # A filter of MLflow's has no way to write an apostrophe.
+    key = quote(name, safe=" /@")
+    found = client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'")
     if found:
         return found[0]
-    return client.create_run(experiment_id, tags={KEY: quoted}, run_name=name)
+    return client.create_run(experiment_id, tags={KEY: key}, run_name=name)

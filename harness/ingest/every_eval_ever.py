@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from harness.directions import lower_of
 from harness.errors import InputError
 from harness.ingest.bounded import MOST_BYTES, parse_json, read_json
 from harness.ingest.names import checkpoint_of
@@ -171,6 +172,13 @@ class _Evaluation:
             "task": task,
             "repeats": scores.n_repeats,
             "output_type": "generate_until",
+            "lower_is_better": lower_of(
+                {
+                    metric_name(_metric_name(result)): _is_higher_better(result)
+                    for result in self.results
+                    if result.get("evaluation_name") == task
+                }
+            ),
             "sampled": scores.n_repeats > 1,
             "n_items": scores.n_items,
             "n_items_total": scores.n_items,
@@ -194,7 +202,6 @@ class _Evaluation:
             if task is None or task in with_items or value is None:
                 continue
             uncertainty = mapping(score.get("uncertainty"))
-            worse = mapping(result.get("metric_config")).get("lower_is_better")
             n = uncertainty.get("num_samples")
             trial = self._of_trial(task)
             yield {
@@ -206,7 +213,7 @@ class _Evaluation:
                 "metric": _metric_name(result),
                 "value": value,
                 "se": number(mapping(uncertainty.get("standard_error")).get("value")),
-                "higher_is_better": None if type(worse) is not bool else not worse,
+                "higher_is_better": _is_higher_better(result),
                 "n_items": n if type(n) is int and 0 <= n < 2**63 else None,
                 "backend": self._backend,
                 "location": str(self.path),
@@ -343,6 +350,15 @@ def _metric_name(result: Mapping[str, Any]) -> str:
     named = config.get("metric_name"), config.get("metric_id")
     said = (*named, result.get("evaluation_result_id"))
     return next((name for name in map(words, said) if name), "score")
+
+
+def _is_higher_better(result: Mapping[str, Any]) -> bool | None:
+    """Return what is said; the schema has no word for not knowing, our export has."""
+    config = mapping(result.get("metric_config"))
+    said = config.get("lower_is_better")
+    details = mapping(config.get("additional_details"))
+    is_known = type(said) is bool and details.get("direction") != "unknown"
+    return not said if is_known else None
 
 
 def _answer(attributions: Any) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.directions import lower_of
 from harness.errors import InputError
 from harness.ingest.bounded import MOST_TIMES, read_json
 from harness.ingest.names import checkpoint_of
@@ -158,6 +159,7 @@ class _Run:
             "template_digest": digest([template, config.get("use_chat_template"), None])
             if self.content
             else None,
+            "lower_is_better": lower_of(dict(_directions(asked))),
             "task_version": None if version is None else words(str(version)),
             "n_items_total": _count(asked.get("original_num_docs")),
             "dtype": words(config.get("dtype") or config.get("model_dtype")),
@@ -184,6 +186,7 @@ class _Run:
                 continue
             task, num_fewshot = _task(words(name) or "")
             values = mapping(scores)
+            directions = dict(_directions(self.task(name)))
             for metric, value in values.items():
                 score = number(value)
                 if score is None or metric.endswith("_stderr"):
@@ -197,6 +200,7 @@ class _Run:
                     "metric": words(metric),
                     "value": score,
                     "se": number(values.get(f"{metric}_stderr")),
+                    "higher_is_better": directions.get(str(words(metric))),
                     "n_items": _count(self.task(name).get("effective_num_docs")),
                     "backend": self.backend,
                     "location": str(self.path),
@@ -347,6 +351,16 @@ class _Details:
             if metrics and not is_one:
                 row["status"] = "several-targets"
         return row
+
+
+def _directions(asked: Mapping[str, Any]) -> Iterator[tuple[str, bool | None]]:
+    """Yield of each metric whether higher is better: one may hold several."""
+    for one in map(mapping, _listed(asked.get("metric") or asked.get("metrics"))):
+        said = one.get("higher_is_better")
+        named = {one.get("metric_name"): said} if isinstance(said, bool) else said
+        for metric, is_higher in mapping(named).items():
+            if name := words(metric):
+                yield name, is_higher if isinstance(is_higher, bool) else None
 
 
 def _task(name: str) -> tuple[str, int | None]:

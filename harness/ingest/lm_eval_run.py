@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from harness.directions import lower_of
 from harness.ingest.bounded import read_json
 from harness.ingest.lm_eval_lines import Sample
 from harness.ingest.lm_eval_rows import Asked
@@ -241,6 +242,7 @@ class Run:
             else None,
             "task_version": _text(_mapping(self.content.get("versions")).get(task)),
             "output_type": asked.output_type,
+            "lower_is_better": lower_of(self._directions(task)),
             "sampled": asked.output_type == "generate_until"
             and _is_sampled(_mapping(config.get("generation_kwargs"))),
             "n_items_total": _whole(sizes.get("original"), 2**31),
@@ -403,6 +405,20 @@ class Run:
         keys = (str(key).partition(",")[2] for key in scores)
         return list(dict.fromkeys(name for name in keys if name))
 
+    def _directions(self, task: str) -> dict[str, bool | None]:
+        """Return of each metric whether it says that higher is better."""
+        said = {
+            str(one.get("metric")): one.get("higher_is_better")
+            for one in map(_mapping, _listed(self.task_config(task).get("metric_list")))
+        }
+        said |= _mapping(_mapping(self.content.get("higher_is_better")).get(task))
+        scores = _mapping(_mapping(self.content.get("results")).get(task))
+        names = [*said, *(key.partition(",")[0] for key in scores)]
+        return {
+            unicode_of(name): said[name] if isinstance(said.get(name), bool) else None
+            for name in names
+        }
+
     def aggregates(self, *, without: Collection[str]) -> Iterator[dict[str, Any]]:
         """Yield the scores of the tasks that have no items here, groups left out."""
         groups = {*_mapping(self.content.get("groups"))}
@@ -414,7 +430,7 @@ class Run:
         for task, scores in self.content["results"].items():
             if task in without or task in groups or not isinstance(scores, dict):
                 continue
-            better = _mapping(_mapping(self.content.get("higher_is_better")).get(task))
+            better = self._directions(task)
             for key, value in scores.items():
                 name, _, filter_ = key.partition(",")
                 number = _finite(value)
@@ -423,7 +439,6 @@ class Run:
                 error = scores.get(
                     f"{name}_stderr,{filter_}" if filter_ else f"{name}_stderr"
                 )
-                direction = better.get(name)
                 yield {
                     **self._checkpoint,
                     "task": task,
@@ -438,9 +453,7 @@ class Run:
                     "metric": f"{name},{filter_ or 'none'}",
                     "value": number,
                     "se": _finite(error),
-                    "higher_is_better": direction
-                    if isinstance(direction, bool)
-                    else None,
+                    "higher_is_better": better[unicode_of(name)],
                     "n_items": _whole(
                         self._sizes(task).get("effective", scores.get("sample_len")),
                         LARGEST,

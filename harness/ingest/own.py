@@ -36,8 +36,10 @@ READ_ELSEWHERE = frozenset(
 NOT_OF_TRIAL = frozenset(
     {"attempt_id", "trial_id", "status", "error_code", "error", "location"}
     | {"suite", "suite_digest", "entropy", "host", "n_items", "repeats"}
+    | {"lower_is_better"}
 )
-"""Columns of a trial that say where and when it was stored."""
+"""Columns of a trial that say where and when it was stored, or that the results' own
+``higher_is_better`` tells."""
 
 
 def own_rows(

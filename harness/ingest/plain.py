@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from harness.directions import lower_of
 from harness.errors import InputError, SchemaError
 from harness.ingest.bounded import MOST_TIMES
 from harness.ingest.parts import BATCH_ROWS, BrokenFile, Found, Part, Problem
@@ -40,7 +41,7 @@ TRIAL = (
 """What tells trials apart."""
 
 COLUMNS = (
-    *(*REQUIRED, *TRIAL[1:], "repeat", "metric"),
+    *(*REQUIRED, *TRIAL[1:], "repeat", "metric", "lower_is_better"),
     *("prompt", "text", "answer", "target", "cluster"),
 )
 """All that are read."""
@@ -115,6 +116,7 @@ class Csv:
                 ignored=[n for n in names if n not in columns.values()],
                 batches=_csv_batches(path, delimiter, list(columns.values())),
                 delimiter=delimiter,
+                directions={},
             )
         )
 
@@ -159,6 +161,7 @@ class Parquet:
                     ignored=[n for n in names if n not in columns.values()],
                     batches=_parquet_batches(file, list(columns.values())),
                     delimiter=None,
+                    directions={},
                 )
             )
 
@@ -174,6 +177,8 @@ class _Table(NamedTuple):
     ignored: list[str]
     batches: Iterator[pa.RecordBatch]
     delimiter: str | None
+    directions: dict[tuple[str, str], bool | None]
+    """Of each task's metrics, whether more is better; filled while it is read."""
 
     def lines(self, rows: Sequence[int]) -> str:
         """Say where these rows are, the first of them, as a person counts."""
@@ -235,6 +240,13 @@ def _part(table: _Table, spool: Spool, key: Key) -> Part:
             **{name: value for name, value in said.items() if value is not None},
             "repeats": scores.n_repeats,
             "output_type": "generate_until",
+            "lower_is_better": lower_of(
+                {
+                    metric: is_higher
+                    for (task, metric), is_higher in table.directions.items()
+                    if task == said["task"]
+                }
+            ),
             "sampled": scores.n_repeats > 1,
             "n_items": scores.n_items,
             "n_items_total": scores.n_items,
@@ -428,6 +440,15 @@ def _trials(
         [made.get(field.name, pa.nulls(n, field.type)) for field in SCORES],
         schema=SCORES,
     )
+    lower = pc.utf8_lower(text("lower_is_better", None))
+    refuse(
+        "lower_is_better", pc.invert(pc.is_in(lower, pa.array([*WORTH, None]))), "truth"
+    )
+    told = pa.table({"task": names["task"], "metric": made["metric"], "lower": lower})
+    for row in told.group_by(told.column_names).aggregate([]).to_pylist():
+        is_higher = None if row["lower"] is None else not WORTH[row["lower"]]
+        if table.directions.setdefault((row["task"], row["metric"]), is_higher) is None:
+            table.directions[row["task"], row["metric"]] = is_higher
     keys = pa.table({**names, **{k: v for k, v in numbers.items() if k in TRIAL}})
     keys = keys.select(TRIAL).append_column("row", pa.array(np.arange(n)))
     groups = keys.group_by(list(TRIAL), use_threads=False).aggregate([("row", "list")])

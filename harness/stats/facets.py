@@ -17,6 +17,7 @@ from harness.stats.scores import (
     metric_scores,
     n_choices,
     score_responses,
+    shown_name,
 )
 from harness.stats.tables import (
     SETTING_WORDS,
@@ -333,7 +334,7 @@ def _table(
     table = FacetScores(
         **{label: key[label] for label in LABELS},
         settings=settings,
-        metric=name,
+        metric=shown_name(current, name),
         scores=scores,
         codes=codes,
         levels=levels

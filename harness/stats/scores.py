@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.directions import is_lower_better
 from harness.errors import DesignError
 from harness.frames import RESPONSES, check_responses
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,9 @@ DEFAULT_METRICS: dict[str, tuple[str, str | None]] = {
 """Output type to (discrete, continuous) metric of the variance table.
 
 Rolling likelihood has no discrete score; its only one stands in the first place."""
+
+NEGATED = " (negated: less is better)"
+"""Stands behind the name of a metric whose scores are."""
 
 SEVERAL_TARGETS = "several-targets"
 """The status under which lm-eval's own discrete metrics stand in for ours."""
@@ -115,6 +120,7 @@ def score_responses(
         ``missing-columns``.
     """
     check_responses(responses)
+    responses = _directed(responses)
     n = len(responses)
     status = responses["status"].to_numpy(dtype=object)
     output_type = responses["output_type"].to_numpy(dtype=object)
@@ -200,7 +206,22 @@ def stored_names(responses: pd.DataFrame) -> tuple[str, ...]:
 
 
 def metric_scores(scored: pd.DataFrame, metric: str) -> Floats:
-    """Return one metric's scores: a column of `scored`, or one of lm-eval's own.
+    """Return one metric's scores, higher being better: what every statistic is of.
+
+    Those of another tool are negated where less is better, as it says or, where it does
+    not, as `harness.directions.LOWER_IS_BETTER` has it.
+
+    Raises
+    ------
+    DesignError
+        ``unknown-metric``: neither derived here nor stored by lm-eval.
+    """
+    values = told_scores(scored, metric)
+    return np.where(is_negated(scored, metric), -values, values)
+
+
+def told_scores(scored: pd.DataFrame, metric: str) -> Floats:
+    """Return one metric's scores: a column of `scored`, or another tool's as it is.
 
     Raises
     ------
@@ -217,6 +238,36 @@ def metric_scores(scored: pd.DataFrame, metric: str) -> Floats:
             code="unknown-metric",
         )
     return stored_metric(scored, metric)
+
+
+def is_negated(scored: pd.DataFrame, metric: str) -> Flags:
+    """Tell of which responses `metric_scores` negates the metric, less being better.
+
+    Of those derived here it negates none: they are made so that higher is better.
+    """
+    import pandas as pd
+
+    if metric in METRICS:
+        return np.zeros(len(scored), dtype=bool)
+    codes, said = pd.factorize(scored["lower_is_better"])
+    lower = [is_lower_better(metric, one) for one in (*said, None)]
+    return np.array(lower)[codes]  # null is -1, the last
+
+
+def lower_is_better(scored: pd.DataFrame, metric: str) -> bool | None:
+    """Whether less of a metric as it was told is better; ``None`` if nobody says so.
+
+    Then its name is not known either, and it is taken for one of which more is better.
+    """
+    if is_negated(scored, metric).any():
+        return True
+    is_known = metric.partition(",")[0] in METRICS
+    return False if is_known or scored["lower_is_better"].notna().any() else None
+
+
+def shown_name(scored: pd.DataFrame, metric: str) -> str:
+    """Return a metric's name with the word that its scores are negated."""
+    return f"{metric}{NEGATED}" if is_negated(scored, metric).any() else metric
 
 
 def default_metrics(responses: pd.DataFrame) -> tuple[str, str | None]:
@@ -237,6 +288,25 @@ def default_metrics(responses: pd.DataFrame) -> tuple[str, str | None]:
         if names:
             return names[0], None
     return discrete, continuous
+
+
+def _directed(responses: pd.DataFrame) -> pd.DataFrame:
+    """Fill in which way is better where others' answers to the task say it.
+
+    Else a metric of one source would be set against its negative of another.
+    """
+    import pandas as pd
+
+    own, said = pd.factorize(responses["lower_is_better"])
+    is_said = own >= 0
+    if is_said.all() or not is_said.any():
+        return responses
+    task, tasks = pd.factorize(responses["task"])
+    first = np.full(len(tasks), -1, dtype=np.intp)
+    first[task[is_said][::-1]] = own[is_said][::-1]
+    filled = np.where(is_said, own, first[task])
+    column = np.array([*said, None], dtype=object)[filled]
+    return responses.assign(lower_is_better=column)
 
 
 def _has_likelihoods(responses: pd.DataFrame) -> bool:

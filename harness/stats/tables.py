@@ -24,6 +24,7 @@ from harness.stats.scores import (
     metric_scores,
     n_choices,
     score_responses,
+    shown_name,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ USED = (
     *IDENTITY,
 )
 """What a table needs of a response that has its scores."""
+
+
+METRIC = ["metrics", "lower_is_better"]
+"""What a stored metric is taken from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -472,7 +477,7 @@ class _Answers:
         def of(metric: str) -> MetricScores:
             scores, was_asked = tables[metric]
             return MetricScores(
-                metric=metric,
+                metric=self._shown(metric, rows),
                 scores=scores[kept],
                 was_asked=was_asked[kept],
                 chance=mean_or_nan(chance_scores(metric, output_type, choices)),
@@ -520,7 +525,12 @@ class _Answers:
     def _scores(self, name: str, rows: Codes) -> Floats:
         if name in self.scores:
             return self.scores[name][rows]
-        return metric_scores(self.scored[["metrics"]].iloc[rows], name)
+        return metric_scores(self.scored[METRIC].iloc[rows], name)
+
+    def _shown(self, name: str, rows: Codes) -> str:
+        if name in self.scores:
+            return name
+        return shown_name(self.scored[["lower_is_better"]].iloc[rows], name)
 
 
 def first_of_each(codes: Codes) -> Codes:

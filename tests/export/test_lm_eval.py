@@ -105,7 +105,8 @@ def trial(**fields):
         )
         for field in TRIALS
     }
-    return {**base, "model": "m", "task": "t", "status": "done"} | fields
+    named = {"model": "m", "task": "t", "status": "done", "lower_is_better": None}
+    return {**base, **named} | fields
 
 
 def response(**fields):

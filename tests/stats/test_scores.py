@@ -14,10 +14,13 @@ from harness.stats.scores import (
     METRICS,
     chance_scores,
     default_metrics,
+    lower_is_better,
     metric_scores,
     n_choices,
     score_responses,
+    shown_name,
     stored_metric,
+    told_scores,
 )
 
 nan = math.nan
@@ -514,3 +517,67 @@ def test_the_given_frame_is_left_as_it_was(joined):
 def test_missing_columns_are_named():
     with pytest.raises(SchemaError, match="attempt_id"):
         score_responses(pd.DataFrame({"item_id": []}))
+
+
+# ---- which way is better ---------------------------------------------------------
+
+
+def told(joined, *rows):
+    return score_responses(
+        joined(
+            [
+                generation(metrics=[(metric, value)], **columns)
+                for metric, value, columns in rows
+            ]
+        )
+    )
+
+
+def test_scores_of_which_less_is_better_are_negated(joined):
+    scored = told(joined, ("wer,none", 0.25, {}), ("wer,none", 0.5, {"step": 2}))
+
+    assert metric_scores(scored, "wer").tolist() == [-0.25, -0.5]
+    assert told_scores(scored, "wer").tolist() == [0.25, 0.5]
+    assert shown_name(scored, "wer,none") == "wer,none (negated: less is better)"
+    assert lower_is_better(scored, "wer") is True
+
+
+def test_what_the_tool_says_goes_before_the_name(joined):
+    says = {"lower_is_better": '["toxicity"]'}
+    scored = told(
+        joined, ("toxicity,none", 0.25, says), ("wer,none", 0.5, {"task": "u", **says})
+    )
+
+    assert metric_scores(scored, "toxicity").tolist()[0] == -0.25
+    assert metric_scores(scored, "wer").tolist()[1] == 0.5
+    assert shown_name(scored, "wer") == "wer"
+    assert lower_is_better(scored, "wer") is False
+
+
+def test_of_an_unknown_metric_more_is_better_and_that_is_not_known(joined):
+    scored = told(joined, ("charm", 0.25, {}))
+
+    assert metric_scores(scored, "charm").tolist() == [0.25]
+    assert lower_is_better(scored, "charm") is None
+    assert lower_is_better(scored, "acc") is False
+
+
+def test_answers_to_one_task_go_one_way(joined):
+    says = {"lower_is_better": '["toxicity"]'}
+    scored = told(
+        joined,
+        ("toxicity", 0.25, {"model": "silent"}),
+        ("toxicity", 0.5, says),
+        ("toxicity", 0.75, {"task": "other"}),
+    )
+
+    assert metric_scores(scored, "toxicity").tolist() == [-0.25, -0.5, 0.75]
+
+
+def test_our_own_scores_are_never_negated(joined):
+    frame = joined([choice([-1.0, -2.0], lower_is_better='["acc", "brier"]')])
+    scored = score_responses(frame)
+
+    assert metric_scores(scored, "acc").tolist() == [1.0]
+    assert metric_scores(scored, "brier") == pytest.approx([-2 * 0.2689414**2])
+    assert lower_is_better(scored, "brier") is False

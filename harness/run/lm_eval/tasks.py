@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.directions import lower_of
 from harness.errors import SuiteError
 from harness.records import Formulation, TaskInfo, TaskRequest, digest
 
@@ -91,6 +92,7 @@ class TaskLibrary:
             repeats=config.repeats or 1,
             n_items=len(documents),
             n_requests=n_requests,
+            lower_is_better=lower_of(task.higher_is_better()),
         )
 
     def load(self, request: TaskRequest) -> ConfigurableTask:

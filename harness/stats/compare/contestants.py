@@ -14,7 +14,6 @@ from harness.frames import CONDITION, SETTINGS
 from harness.stats.comparable import Facts, facts_of_parts
 from harness.stats.compare.results import Choice
 from harness.stats.estimate import Caution
-from harness.stats.scores import METRICS
 from harness.stats.tables import (
     Kind,
     MetricScores,
@@ -31,14 +30,6 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 Condition = tuple[Any, ...]
 """Values of `harness.frames.CONDITION`, the task first."""
-
-
-LOWER_IS_BETTER = (
-    *("bits_per_byte", "brier_score", "byte_perplexity", "cer", "edit_distance"),
-    *("loss", "mae", "mer", "mse", "nll", "perplexity", "rmse", "ter", "wer"),
-    "word_perplexity",
-)
-"""Metrics of other tools that are negated: more is better, as of all of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -197,10 +188,6 @@ def _contestant(
     kept = [i for i in kept if not np.isnan(metric.scores[i, step]).all()]
     if not kept:
         return None
-    if metric.metric not in METRICS and _name(metric.metric) in LOWER_IS_BETTER:
-        metric = replace(
-            metric, metric=f"{metric.metric} (negated)", scores=-metric.scores
-        )
     asked = metric.was_asked[kept, step].any(0)
     places = np.flatnonzero(asked)
     keys = _keys(table.item_ids)
@@ -247,11 +234,6 @@ def closest(
         or (one.table.task == baseline.table.task and one.condition not in taken)
     ]
     return max(alike, key=likeness) if alike else None
-
-
-def _name(metric: str) -> str:
-    """Return the name of a metric without that of its filter."""
-    return metric.partition(",")[0]
 
 
 def _keys(item_ids: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.frames import CONDITION, SETTINGS, check_responses
+from harness.stats.clusters import se_by_codes
 from harness.stats.estimate import Caution, or_none
 from harness.stats.scores import (
     chance_scores,
@@ -20,6 +21,7 @@ from harness.stats.scores import (
     metric_scores,
     n_choices,
     score_responses,
+    shown_name,
 )
 from harness.stats.tables import (
     SETTING_WORDS,
@@ -80,7 +82,8 @@ class Point:
     score : float
         Mean over seeds, repeats and items.
     se_items : float
-        Standard error over items; of no use between points, which share them.
+        Standard error over items, CR1 where they are in clusters; of no use between
+        points, which share them.
     n_items : int
     changes : tuple of Change
         What else differs from the point before.
@@ -137,6 +140,8 @@ class History:
         Equal where the very same weights were evaluated; -1 where there are none.
     item_indexes : tuple of int
         Places of the items in the task.
+    clusters : ndarray of int, shape (n_items,), or None
+        Which items belong together; ``None`` where nothing is known of any.
     """
 
     model: str
@@ -156,6 +161,7 @@ class History:
     item_indexes: tuple[int, ...]
     n_items_total: int
     chance: float
+    clusters: Codes | None = None
     cautions: tuple[Caution, ...] = ()
 
     @property
@@ -290,7 +296,7 @@ def histories(
     is_kept = point >= 0
     asked = asked_metrics(metric)
     some = some if is_kept.all() else some[is_kept]
-    scored = score_responses(some, asked)[[*USED, *asked]]
+    scored = score_responses(some, asked)[[*USED, "cluster", *asked]]
     return tuple(
         history
         for key, part in _conditions(scored.assign(point=point[is_kept]))
@@ -464,6 +470,7 @@ def _history(
         point for point, is_kept in zip(course.points, kept, strict=True) if is_kept
     ]
     n_items_total = int(part["n_items_total"].max())
+    clusters = _clusters(part["cluster"], item, shared)
     if len({tuple(np.flatnonzero(~np.isnan(row))) for row in by_seed}) > 1:
         text = (
             "points are means over different training seeds, which moves them too; "
@@ -475,9 +482,9 @@ def _history(
     choices = n_choices(part[part["status"] == "ok"])
     yield History(
         **names,
-        metric=name,
+        metric=shown_name(part, name),
         by=by,
-        points=_points(names["model"], settled, train_seeds, scores, by_seed),
+        points=_points(names["model"], settled, train_seeds, scores, by_seed, clusters),
         train_seeds=train_seeds,
         scores=scores,
         seed_scores=by_seed,
@@ -487,6 +494,7 @@ def _history(
             i for i, is_kept in zip(indexes, shared, strict=True) if is_kept
         ),
         n_items_total=n_items_total,
+        clusters=clusters,
         chance=mean_or_nan(chance_scores(name, output_type, choices)),
         cautions=(
             *course.cautions,
@@ -494,6 +502,22 @@ def _history(
             *partial_run(int(shared.sum()), n_items_total),
         ),
     )
+
+
+def _clusters(column: pd.Series[Any], item: Codes, shared: Flags) -> Codes | None:
+    """Return the cluster of each shared item; one without stands alone."""
+    import pandas as pd
+
+    own, names = pd.factorize(column)
+    if not len(names):
+        return None
+    of_item = np.full(len(shared), -1, dtype=np.intp)
+    is_known = own >= 0
+    of_item[item[is_known]] = own[is_known]
+    of_item = of_item[shared]
+    alone = of_item < 0
+    of_item[alone] = len(names) + np.arange(alone.sum())
+    return np.unique(of_item, return_inverse=True)[1]
 
 
 def _means(values: Floats, at: tuple[Codes, ...], shape: tuple[int, ...]) -> Floats:
@@ -550,10 +574,16 @@ def _points(
     train_seeds: tuple[int | None, ...],
     scores: Floats,
     by_seed: Floats,
+    clusters: Codes | None,
 ) -> tuple[Point, ...]:
     n_items = scores.shape[1]
     means = mean_of_known(scores, 1)
-    sds = scores.std(1, ddof=1) if n_items > 1 else np.full(len(settled), np.nan)
+    if clusters is not None:
+        errors = se_by_codes(scores, clusters, kind="cr1")
+    elif n_items > 1:
+        errors = scores.std(1, ddof=1) / math.sqrt(n_items)
+    else:
+        errors = np.full(len(settled), np.nan)
     points = []
     before: Mapping[str, str] | None = None
     for k, point in enumerate(settled):
@@ -568,7 +598,7 @@ def _points(
                     s for s, is_there in zip(train_seeds, has, strict=True) if is_there
                 ),
                 score=float(means[k]),
-                se_items=float(sds[k]) / math.sqrt(max(n_items, 1)),
+                se_items=float(errors[k]),
                 n_items=n_items,
                 changes=_changes(before, point.settings),
             )

@@ -357,6 +357,7 @@ def _regression(
         difference=paired_difference(
             history.scores[bad].mean(0),
             history.scores[good].mean(0),
+            clusters=history.clusters,
             confidence_level=confidence_level,
         ).difference,
         p_value=p_value,

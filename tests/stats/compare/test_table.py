@@ -383,9 +383,38 @@ def test_metrics_of_which_less_is_better_are_negated(answered, compared, right):
     responses["metrics"] = [[("wer,none", value)] for value in wer]
     row = only(compared(responses, metric="wer,none"))
 
-    assert row.metric == "wer,none (negated)"
+    assert row.metric == "wer,none (negated: less is better)"
     assert row.verdict == "better"
     assert_allclose(row.difference.value, errors[0].mean() - errors[1].mean())
+
+
+def test_what_a_tool_says_of_its_metric_counts_for_all_that_say_nothing(
+    answered, compared, right
+):
+    responses = answered({("a", "t"): right(1, 0.2), ("b", "t"): right(2, 0.6)})
+    values = np.concatenate([right(1, 0.2)[0], right(2, 0.6)[0]])
+    responses["metrics"] = [[("toxicity,none", value)] for value in values]
+    is_first = responses["model"] == "a"
+    said = np.where(is_first, '["toxicity"]', None)
+    unsaid, worse = (
+        only(compared(responses.assign(lower_is_better=one), metric="toxicity,none"))
+        for one in (None, said)
+    )
+
+    assert (unsaid.verdict, worse.verdict) == ("better", "worse")
+    assert worse.metric == "toxicity,none (negated: less is better)"
+    assert_allclose(worse.difference.value, -unsaid.difference.value)
+
+
+def test_tools_that_call_another_way_better_are_not_compared(answered, compared, right):
+    responses = answered({("a", "t"): right(1, 0.2), ("b", "t"): right(2, 0.6)})
+    responses["metrics"] = [[("toxicity,none", 1.0)]] * len(responses)
+    is_first = responses["model"] == "a"
+    said = np.where(is_first, '["toxicity"]', "[]")
+    found = compared(responses.assign(lower_is_better=said), metric="toxicity,none")
+
+    assert found.tasks[0].differences == ()
+    assert "name one metric for both" in found.uncompared[0][1]
 
 
 def test_the_baseline_may_be_any(answered, compared, right):

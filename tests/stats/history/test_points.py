@@ -318,3 +318,41 @@ def test_what_cannot_be_asked(options, code):
 def test_a_table_of_something_else_is_refused():
     with pytest.raises(SchemaError):
         histories(frame(night([1], step=1)).drop(columns="item_id"))
+
+
+# ---- which way is better, and clusters -------------------------------------------
+
+
+def test_of_an_error_rate_more_is_a_loss():
+    def rate(errors, **columns):
+        rows = night(errors, **columns)
+        return [
+            {**row, "metrics": [("wer,none", score)]}
+            for row, score in zip(rows, errors, strict=True)
+        ]
+
+    (found,) = histories(
+        frame(rate([0.25, 0.25], step=1), rate([0.5, 0.25], step=2)), metric="wer,none"
+    )
+
+    assert means(found) == [-0.25, -0.375]
+    assert found.metric == "wer,none (negated: less is better)"
+
+
+def test_items_in_clusters_have_their_standard_error():
+    """Two clusters of two, both residuals of one sign: CR1 by hand."""
+    rows = night([1, 1, 0, 0], step=1)
+    named = [{**row, "cluster": "ab"[i // 2]} for i, row in enumerate(rows)]
+    part = [{**row, "cluster": "a" if i < 2 else None} for i, row in enumerate(rows)]
+    (alone,), (together,), (partly,) = (
+        histories(frame(some)) for some in (rows, named, part)
+    )
+
+    assert alone.clusters is None
+    assert alone.points[0].se_items == pytest.approx(math.sqrt(1 / 12))
+    assert together.clusters.tolist() == [0, 0, 1, 1]
+    assert together.points[0].se_items == pytest.approx(math.sqrt(2 / 16 * 2))
+    assert partly.clusters.tolist() == [0, 0, 1, 2]
+    assert partly.points[0].se_items == pytest.approx(
+        math.sqrt((1 + 0.25 + 0.25) / 16 * 3 / 2)
+    )

@@ -2,12 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from stats.history.designs import history
 
 from harness.errors import DesignError
+from harness.stats.clusters import clustered_se
 from harness.stats.history.regressions import to_frame
 from harness.stats.history.table import history_table
 from harness.stats.pairs import paired_difference
@@ -62,6 +64,23 @@ def test_a_last_point_far_below_is_new_and_not_yet_confirmed():
     assert found.size.value == pytest.approx(-0.2, abs=0.01)
     assert found.p_value < 1e-4
     assert found.task == "task"
+
+
+def test_a_loss_at_items_in_clusters_is_as_sure_as_these():
+    one = course((0.7, 10), (0.5, 2), n_items=100)
+    rng = np.random.default_rng(2)
+    scores = one.scores + np.repeat(rng.normal(0, 0.1, (12, 10)), 10, axis=1)
+    clusters = np.repeat(np.arange(10), 10)
+    alone, together = (
+        broken(replace(one, scores=scores, clusters=codes))[0].difference
+        for codes in (None, clusters)
+    )
+    of_items = scores[10:].mean(0) - scores[:10].mean(0)
+    expected = clustered_se(of_items, clusters, kind="cr1")
+
+    assert together.value == alone.value
+    assert together.se == pytest.approx(float(expected))
+    assert together.se > 1.5 * alone.se
 
 
 def test_the_second_point_confirms_it_and_it_is_still_new():
