@@ -31,6 +31,9 @@ RISES, DRIFTS = 0.8, 0.4
 AT_CHANCE = "\N{ALMOST EQUAL TO}"
 """Stands before a mean that guessing explains."""
 
+HUGE, MAX_DECIMALS = 1e9, 9
+"""From there on, and with more decimals, a number is written with a power of ten."""
+
 FIGURES = re.compile(r"-?\d[\d.,e-]*")
 """What may differ between two cautions that say the same."""
 
@@ -94,7 +97,7 @@ def score(value: float) -> str:
 
 def spread(value: float) -> str:
     """Return an SD or a half-width: two significant digits."""
-    if math.isnan(value) or value == 0:
+    if not math.isfinite(value) or value == 0:
         return _fixed(value, 0)
     return _fixed(value, max(0, 1 - math.floor(math.log10(abs(value)))))
 
@@ -207,7 +210,8 @@ def items_asked(n: int, *, is_partial: bool) -> str:
 def _fixed(value: float, decimals: int) -> str:
     if math.isnan(value):
         return UNDEFINED
-    text = f"{abs(value):,.{decimals}f}"
+    is_long = HUGE <= abs(value) < math.inf or decimals > MAX_DECIMALS
+    text = f"{abs(value):.1e}" if is_long else f"{abs(value):,.{decimals}f}"
     is_zero = not text.strip("0.,")
     return f"{MINUS}{text}" if value < 0 and not is_zero else text
 

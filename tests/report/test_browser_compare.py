@@ -269,3 +269,38 @@ def test_ten_models_fit_on_paper(opened):
 
     eventually(page, f"{OVERFLOW} === 0")
     seen.assert_quiet()
+
+
+def test_bars_of_a_narrow_screen_leave_names_and_counts_their_room(opened):
+    task = comparing.task_comparison(
+        "zoo_sequences_cloze", {"base": 0.1, "a": 0.9}, flips=lost_most()
+    )
+    page, seen = opened(
+        render_comparison(comparing.comparison([task]), title="N"),
+        viewport={"width": 390, "height": 800},
+    )
+    boxes = page.evaluate(
+        "(() => { const box = (some) => [...document.querySelectorAll("
+        "'#flip-bars ' + some)].map((e) => e.getBoundingClientRect());"
+        "return {names: box('.annotation'), bars: box('.bars .point path'),"
+        "words: box('.bars text'), plot: box('.main-svg')}; })()"
+    )
+
+    name = boxes["names"][0]
+    assert name["bottom"] <= min(bar["top"] for bar in boxes["bars"])
+    left = boxes["plot"][0]["left"]
+    assert all(left <= w["left"] and w["right"] <= 390 for w in boxes["words"])
+    seen.assert_quiet()
+
+
+def lost_most():
+    """Return items that flipped, nearly all of them for the worse."""
+    return comparing.Flips(
+        n_worse=208,
+        n_better=90,
+        n_equal=2,
+        n_lost=None,
+        n_gained=None,
+        n_both=None,
+        n_neither=None,
+    )

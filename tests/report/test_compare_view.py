@@ -266,3 +266,46 @@ def test_no_pair_that_can_be_compared_says_so(three):
 
     assert "No task was put to two choices that can be compared." in html
     assert "pair-map" not in figures_in(html)
+
+
+@pytest.fixture(scope="module")
+def unjudged():
+    task = comparing.task_comparison(
+        "t",
+        {"base": 1.0, "next": 0.0},
+        verdicts={"next": "not comparable"},
+        reason="items differ",
+    )
+    return comparing.comparison([task])
+
+
+def test_where_nothing_is_judged_the_reasons_stand_instead_of_a_figure(unjudged):
+    html = render_comparison(unjudged, title="Unlike")
+
+    assert "No difference could be judged. t, next: not comparable: items differ." in (
+        html
+    )
+    assert "smallest that could have been seen" not in html
+    assert "difference-forest" not in figures_in(html)
+    assert len(rows_of(html, "difference-forest-table")) == 1
+
+
+def test_many_reasons_are_cut():
+    scores, verdicts = {"base": 0.5, "next": 0.6}, {"next": "too few data"}
+    tasks = [
+        comparing.task_comparison(f"t{k}", scores, verdicts=verdicts) for k in range(8)
+    ]
+    html = render_comparison(comparing.comparison(tasks, average=False), title="Few")
+
+    assert "t5, next: too few data: 200 items; 30 needed; 2 more are in the table" in (
+        html
+    )
+
+
+def test_a_scoreboard_without_scores_says_why():
+    empty = comparing.comparison([], choices=comparing.two().choices)
+    html = render_comparison(empty, title="Nothing")
+
+    assert "There is no score to show" in html
+    assert 'id="standings-table"' not in html
+    assert 'id="difference-forest-table"' not in html

@@ -147,7 +147,7 @@ def _differences(comparison: Comparison, rows: Sequence[_Row]) -> Section:
             MARKS,
             "interval after correction",
         )
-        if names
+        if any(_is_judged(one.row) for one in rows)
         else None,
         table=_difference_table(comparison, rows),
         menu=_candidate_menu(names),
@@ -286,6 +286,8 @@ def _forest_sentence(comparison: Comparison, rows: Sequence[_Row]) -> str:
     own = [one for one in surest if not one.is_average]
     if not rows:
         return "No task was put to both a candidate and the baseline."
+    if not any(_is_judged(one.row) for one in rows):
+        return f"No difference could be judged. {_why_unjudged(rows)}"
     level = f"{100 * comparison.confidence_level:g} %"
     if not own:
         return (
@@ -302,6 +304,20 @@ def _forest_sentence(comparison: Comparison, rows: Sequence[_Row]) -> str:
         f"for. Thick lines are {level} intervals of one task alone, thin ones hold for "
         "all tasks together, and verdicts are theirs."
     )
+
+
+def _is_judged(row: TaskDifference) -> bool:
+    return row.verdict in MARKS and not math.isnan(row.difference.value)
+
+
+def _why_unjudged(rows: Sequence[_Row]) -> str:
+    told = [
+        text.clean(f"{one.name}, {one.row.candidate.name}: {_note(one.row)}")
+        for one in rows
+    ]
+    more = len(told) - text.MAX_SENTENCES
+    rest = f"; {more:,} more are in the table" if more > 0 else ""
+    return f"{'; '.join(told[: text.MAX_SENTENCES])}{rest}."
 
 
 def _difference_table(comparison: Comparison, rows: Sequence[_Row]) -> Table:
