@@ -208,7 +208,7 @@ def _cells(column: pa.Array, kind: pa.DataType) -> list[Any]:
 
 
 def harmless(text: str | None) -> str | None:
-    """Return text that no spreadsheet takes for a formula, nor a terminal for orders."""
+    """Return text that no spreadsheet takes for a formula, no terminal for orders."""
     if not text:
         return text
     text = text.translate(STEERING)

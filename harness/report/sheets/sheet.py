@@ -57,7 +57,7 @@ class Sheet:
     sentences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Take from all that is shown what could steer a terminal: names are foreign."""
+        """Take from all that is shown what could steer a terminal."""
         parts = tuple(
             (clean(title), tuple(tuple(map(clean, row)) for row in rows))
             for title, rows in self.parts
@@ -192,12 +192,13 @@ def _as_csv(frame: pd.DataFrame) -> str:
     """Return a frame as CSV, its texts as those that `export` writes."""
     from harness.export.tables import harmless
 
-    names = frame.select_dtypes(exclude=["number", "bool"]).columns
-    texts = {
-        name: [harmless(clean(v)) if isinstance(v, str) else v for v in frame[name]]
-        for name in names
-    }
-    return str(frame.assign(**texts).to_csv(index=False))
+    safe = frame.copy()
+    for name in frame.select_dtypes(exclude=["number", "bool"]):
+        safe[name] = [
+            harmless(clean(value)) if isinstance(value, str) else value
+            for value in frame[name]
+        ]
+    return str(safe.to_csv(index=False))
 
 
 def _rich_table(
