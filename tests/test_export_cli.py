@@ -24,6 +24,7 @@ def export(*words):
     [
         ("lm-eval", "out", "trials in"),
         ("eee", "out", "evaluations"),
+        ("every-eval-ever", "out", "evaluations"),
         ("parquet", "t.parquet", "scores"),
         ("csv", "t.csv", "scores"),
         ("openmetrics", "o.txt", "the last step of each model"),

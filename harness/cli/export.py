@@ -34,6 +34,7 @@ class To(StrEnum):
 
     lm_eval = "lm-eval"
     eee = "eee"
+    every_eval_ever = "every-eval-ever"
     parquet = "parquet"
     csv = "csv"
     openmetrics = "openmetrics"
@@ -137,6 +138,8 @@ def export(
     """Write results for another tool: lm-eval's files, tables, monitors, trackers."""
     if not output:
         raise InputError("--output is empty; name a place", code="bad-option")
+    if to is To.every_eval_ever:
+        to = To.eee
     for name, some in ONLY_OF.items():
         source = ctx.get_parameter_source(name)
         if to not in some and source is not None and source.name == "COMMANDLINE":

@@ -41,6 +41,10 @@ class Sniffed:
     """Files that are no results: logs, weights, pictures."""
 
 
+SHORT = {"eee": "every-eval-ever"}
+"""Other words for formats; `evalvar export` has them too."""
+
+
 def sniff(
     paths: Sequence[str | Path],
     readers: Sequence[Reader],
@@ -62,6 +66,7 @@ def sniff(
     InputError
         ``results-missing``: a path is not there; ``unknown-format``.
     """
+    format = SHORT.get(format or "", format)
     known = sorted({reader.format for reader in readers})
     if format is not None and format not in known:
         raise InputError(

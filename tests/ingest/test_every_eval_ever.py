@@ -83,6 +83,12 @@ def test_the_score_is_the_mean_of_the_instances():
         assert mean == result["score_details"]["score"]
 
 
+def test_its_short_name_is_that_of_export():
+    one = load_results([DATA], format="eee")
+
+    assert len(one.trials) == len(load_results([DATA], format="every-eval-ever").trials)
+
+
 def test_a_folder_is_read_once():
     loaded = load_results([DATA])
 
