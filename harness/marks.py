@@ -20,10 +20,17 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 Kind = Literal["tag", "baseline", "acknowledged"]
-KINDS: tuple[Kind, ...] = ("tag", "baseline", "acknowledged")
+NOUNS: dict[Kind, str] = {
+    "tag": "a tag",
+    "baseline": "a baseline",
+    "acknowledged": "an acknowledgement",
+}
 
 LONGEST = {"name": 100, "reason": 1000, "author": 100}
 """Characters that a mark's words may have."""
+
+MEANT = frozenset({"baseline", "last", "latest"})
+"""Words that stand for a checkpoint without being set."""
 
 AUTHORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 """Who started a job, where its user account says nothing of a person."""
@@ -188,9 +195,9 @@ def set_mark(
     Raises
     ------
     InputError
-        ``bad-mark``: its words are empty, too long, or would not print; its last day is
-        over. ``nothing-stored``: the store has no finished trial of the model, the step
-        or the task.
+        ``bad-mark``: its words are empty, too long, or would not print; the name of a
+        tag may mean something else; its last day is over. ``nothing-stored``: the store
+        has no finished trial of the model, the step or the task.
     StoreError
         ``store-not-written``.
     """
@@ -204,12 +211,16 @@ def set_mark(
     found = None
     if kind == "acknowledged":
         if task is None:
-            raise InputError(
-                "an acknowledgement is of a task; name it", code="bad-mark"
-            )
+            raise InputError(f"{NOUNS[kind]} is of a task; name it", code="bad-mark")
     elif model is None:
-        raise InputError(f"a {kind} is of a checkpoint; name a model", code="bad-mark")
+        raise InputError(
+            f"{NOUNS[kind]} is of a checkpoint; name a model", code="bad-mark"
+        )
     steps = _stored_steps(store, model, task)
+    if kind == "tag" and name in store.trials()["model"].to_pylist():
+        raise InputError(
+            f"the name {name!r} is a model's; give another", code="bad-mark"
+        )
     if kind != "acknowledged":
         found = _step(store, str(model), steps, step)
     last = max((m.set_at for m in read_marks(store).marks), default=None)
@@ -234,7 +245,7 @@ def _check_words(kind: Kind, name: str, reason: str) -> None:
     needed = {"tag": "name", "baseline": "reason", "acknowledged": "reason"}[kind]
     for what, words in (("name", name), ("reason", reason)):
         if what == needed and not words.strip():
-            raise InputError(f"a {kind} needs a {what}; give one", code="bad-mark")
+            raise InputError(f"{NOUNS[kind]} needs a {what}; give one", code="bad-mark")
         if len(words) > LONGEST[what]:
             raise InputError(
                 f"the {what} has {len(words)} characters; {LONGEST[what]} are the most",
@@ -246,6 +257,14 @@ def _check_words(kind: Kind, name: str, reason: str) -> None:
                 "without spaces at its ends; write it so",
                 code="bad-mark",
             )
+    if kind == "tag" and (
+        name in MEANT or name.startswith("tag:") or not {"@", "#"}.isdisjoint(name)
+    ):
+        raise InputError(
+            f"the name {name!r} may mean something else; give one without @, # and "
+            f"tag:, other than {', '.join(sorted(MEANT))}",
+            code="bad-mark",
+        )
 
 
 def _stored_steps(

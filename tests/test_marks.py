@@ -171,10 +171,15 @@ def test_dates_come_back_as_they_were_set(store):
         ("tag", {"model": "toy", "name": " a"}, "spaces at its ends"),
         ("tag", {"model": "toy", "name": "a" * 101}, "101 characters; 100 are"),
         ("tag", {"name": "a"}, "name a model"),
+        *(
+            ("tag", {"model": "toy", "name": name}, "may mean something else")
+            for name in ("toy@10", "toy#0", "tag:a", "baseline", "last", "latest")
+        ),
+        ("tag", {"model": "toy", "name": "big"}, "'big' is a model's"),
         ("baseline", {"model": "toy"}, "needs a reason"),
         ("baseline", {"model": "toy", "reason": " "}, "needs a reason"),
         ("baseline", {"reason": "why not"}, "name a model"),
-        ("acknowledged", {"task": "t1"}, "needs a reason"),
+        ("acknowledged", {"task": "t1"}, "^an acknowledgement needs a reason"),
         ("acknowledged", {"reason": "known"}, "of a task"),
         ("acknowledged", {"task": "t1", "reason": "x" * 1001}, "1001 characters"),
         (
