@@ -23,6 +23,7 @@ from harness.stats.compare.difference import (
 from harness.stats.estimate import Caution, Estimate, Interval, undefined
 from harness.stats.facets import FacetScores, facet_scores
 from harness.stats.intervals import check_level, wilson_interval
+from harness.stats.reruns import as_repeats, is_again
 from harness.stats.tables import Kind
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _has_draws(responses: pd.DataFrame) -> bool:
         return True
     runs = responses[["model", "step", "train_seed"]].drop_duplicates()
     n_seeds = runs.groupby(["model", "step"], observed=True, dropna=False).size()
-    return bool((n_seeds >= MIN_SEEDS).any())
+    return bool((n_seeds >= MIN_SEEDS).any() or is_again(responses).any())
 
 
 def calibrate(
@@ -168,8 +169,8 @@ def calibrate(
 ) -> tuple[tuple[Calibration, ...], tuple[Refused, ...]]:
     """Return the `calibration_table` of what is stored, and what was refused.
 
-    Copies of answers count once, as `harness.stats.collapse.collapse` says; clusters
-    are those that are stored.
+    Copies of answers count once, as `harness.stats.collapse.collapse` says; runs that
+    nothing tells apart are repeats; clusters are those that are stored.
 
     Parameters
     ----------
@@ -187,7 +188,7 @@ def calibrate(
     """
     responses, cautions = collapse(responses)
     tables = facet_scores(
-        responses,
+        as_repeats(responses),
         metric=metric,
         kind=kind,
         task=task,

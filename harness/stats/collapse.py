@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -37,6 +37,9 @@ ASKED = (
 
 DRAW = ("fewshot_seed", "sample_seed", "repeat")
 """What should make one draw differ from another."""
+
+LONG_CHARS, LONG_TEXTS = 16, 20
+"""Two models write so many different texts of such a length alike by no chance."""
 
 BY_CHANCE = 1e-6
 """Draws that agree everywhere are copies if chance would do that more seldom."""
@@ -85,7 +88,8 @@ def collapse(
     cautions : tuple of Caution
         ``duplicated-runs``, ``idle-seeds`` and ``replayed-repeats`` with their counts;
         ``identical-models``, where models of other names gave the very same
-        likelihoods, of which nothing is left out.
+        likelihoods, or wrote the very same texts, 20 different ones of 16 characters
+        or more among them; of these nothing is left out.
 
     Raises
     ------
@@ -135,7 +139,11 @@ def collapse(
             apart = [order[starts[i] : starts[i] + n_answers[i]] for i in others]
             kinds = _beyond_chance(kinds, len(group), apart, item, content)
         copies |= {one.place: kind for one, (kind, _) in kinds.items()}
-    cautions = (*_cautions(draws, copies), *_identical_models(draws))
+
+    def texts_of(place: int) -> pd.Series[Any]:
+        return responses["text"].iloc[order[starts[place] :][: n_answers[place]]]
+
+    cautions = (*_cautions(draws, copies), *_identical_models(draws, texts_of))
     if not copies:
         return responses, cautions
     return responses[~np.isin(draw, [*copies])], cautions
@@ -251,27 +259,40 @@ def _cautions(draws: pd.DataFrame, copies: dict[int, str]) -> Iterator[Caution]:
         )
 
 
-def _identical_models(draws: pd.DataFrame) -> Iterator[Caution]:
-    """Tell of models of other names that gave the very same likelihoods."""
-    told = draws[draws["is_likelihood"]]
-    shared = told[told.duplicated([*CONDITION, "digest"], keep=False)]
+def _identical_models(
+    draws: pd.DataFrame, texts_of: Callable[[int], pd.Series[Any]]
+) -> Iterator[Caution]:
+    """Tell of models of other names that gave the very same likelihoods, or texts."""
+    alike = draws[draws.duplicated([*CONDITION, "digest"], keep=False)]
     models: dict[tuple[str, int], set[str]] = {}
-    for task, number, model in zip(
-        *(shared[name] for name in ("task", "digest", "model")), strict=True
-    ):
-        models.setdefault((task, number), set()).add(model)
-    twins: dict[tuple[str, ...], set[str]] = {}
-    for (task, _), some in models.items():
-        if len(some) > 1:
-            twins.setdefault(tuple(sorted(some)), set()).add(task)
+    places: dict[tuple[str, int], int] = {}
+    for place, *key, model in alike[["task", "digest", "model"]].itertuples():
+        models.setdefault((key[0], key[1]), set()).add(model)
+        places[key[0], key[1]] = place
+    twins: dict[tuple[str, ...], dict[str, str]] = {}
+    for (task, number), some in models.items():
+        place = places[task, number]
+        what = "likelihoods" if draws["is_likelihood"][place] else "texts"
+        if len(some) > 1 and (what == "likelihoods" or _is_told(texts_of(place))):
+            twins.setdefault(tuple(sorted(some)), {})[task] = what
     for names, tasks in twins.items():
         yield Caution(
             "identical-models",
-            f"{' and '.join(names)} gave the very same likelihoods at "
+            f"{' and '.join(names)} gave the very same "
+            f"{' and '.join(sorted(set(tasks.values())))} at "
             f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}, first "
             f"{min(tasks)}: they are the same weights, or a cache took one for the "
             "other; differences between them mean nothing",
         )
+
+
+def _is_told(texts: pd.Series[Any]) -> bool:
+    """Tell whether texts are such that no two models write all of them alike.
+
+    A letter, a number or one and the same refusal proves nothing.
+    """
+    different = {text for text in texts if isinstance(text, str)}
+    return sum(len(text) >= LONG_CHARS for text in different) >= LONG_TEXTS
 
 
 def _contents(responses: pd.DataFrame) -> tuple[Hashes, Flags, Flags]:

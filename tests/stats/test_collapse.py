@@ -240,6 +240,21 @@ def test_models_of_equal_texts_may_well_both_be_right(written):
     assert kinds(collapse(two)) == []
 
 
+@pytest.mark.parametrize(
+    ("length", "n", "is_told"), [(16, 20, True), (15, 20, False), (16, 19, False)]
+)
+def test_models_of_equal_long_texts_are_told(written, length, n, is_told):
+    """As one model's answers from a cache are another's (lm-eval issue 2715)."""
+    words = [[f"{i:0{length}}" for i in range(n)] + [f"{0:0{length}}"] * 30]
+    two = pd.concat([written(words), written(words, attempt="b", model="n")])
+    rest, cautions = collapse(two)
+
+    assert len(rest) == 2 * (n + 30)
+    assert [c.code for c in cautions] == ["identical-models"] * is_told
+    for caution in cautions:
+        assert caution.text.startswith("m and n gave the very same texts at 1 task,")
+
+
 def test_likelihoods_are_compared_place_by_place(chosen):
     other = chosen("b", model="n")
     other["choice_logprobs"] = other["choice_logprobs"].map(lambda v: v[::-1])

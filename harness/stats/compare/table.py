@@ -18,6 +18,7 @@ from harness.stats.compare.results import AVERAGE, Choice, Comparison
 from harness.stats.compare.rounds import rounds
 from harness.stats.intervals import check_level
 from harness.stats.pairs import Correction
+from harness.stats.reruns import rerun_cautions
 from harness.stats.sequential import SequentialRule, read_rule
 from harness.stats.tables import Kind
 
@@ -108,13 +109,15 @@ def compare(
     Cautions of a difference: ``no-training-seeds``, where a side has one training
     seed, so that the interval is for these checkpoints; ``few-seeds``;
     ``items-not-shared``; those of the tables that it is of. Of the whole:
-    those of `harness.stats.collapse.collapse`.
+    those of `harness.stats.collapse.collapse` and
+    `harness.stats.reruns.rerun_cautions`.
     """
     check_responses(responses)
     check_level(confidence_level)
     rule = _rule(sequential, look)
     choices = _baseline_first(settled(responses, choices), baseline)
     _check_options(responses, delta, min_items, fixed)
+    _check_there(responses, task=task, formulation=formulation)
     is_chosen = _is_chosen(responses, choices)
     chosen = responses if is_chosen.all() else responses[is_chosen]
     chosen, found = collapse(chosen)
@@ -148,7 +151,10 @@ def compare(
         looks=_looks(rule, look),
         fixed=tuple(sorted(fixed)),
         uncompared=(*uncompared, *why_not),
-        cautions=found,
+        cautions=(
+            *found,
+            *rerun_cautions(chosen, metric=metric, kind=kind, trials=trials),
+        ),
     )
 
 
@@ -233,3 +239,15 @@ def _check_options(
             f"{', '.join(sorted(tasks))}",
             code="unknown-task",
         )
+
+
+def _check_there(responses: pd.DataFrame, **wanted: str | None) -> None:
+    """Complain of a task or a formulation that no answer is of."""
+    for name, value in wanted.items():
+        there = sorted(map(str, responses[name].dropna().unique()))
+        if value is not None and value not in there:
+            known = ", ".join(one or "none" for one in there)
+            raise DesignError(
+                f"no answer is of {name} {value!r}; choose of {known}",
+                code="unknown-task",
+            )

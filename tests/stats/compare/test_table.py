@@ -590,3 +590,26 @@ def test_a_side_that_no_metric_could_score_was_not_asked(answered, compared, rig
     comparison = compared(answered(scores))
 
     assert comparison.uncompared[0][1] == "b was not asked it"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known"),
+    [({"task": "foo"}, "task 'foo'; choose of t"), ({"formulation": "foo"}, "cloze")],
+)
+def test_a_task_that_nobody_was_asked_is_named(
+    answered, compared, right, wanted, known
+):
+    responses = answered({("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.6)})
+    with pytest.raises(DesignError, match=known) as e:
+        compared(responses, **wanted)
+
+    assert e.value.code == "unknown-task"
+
+
+def test_runs_that_nothing_tells_apart_are_averaged_and_told(answered, compared, right):
+    first = answered({("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.6)})
+    again = answered({("a", "t"): right(3, 0.9)}).assign(attempt_id="again")
+    both = pd.concat([first, again], ignore_index=True)
+
+    assert "several-runs" in [c.code for c in compared(both).cautions]
+    assert compared(first).cautions == ()
