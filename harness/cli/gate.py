@@ -68,7 +68,10 @@ def gate(
     ] = None,
     candidate: Annotated[
         str | None,
-        typer.Option(help="Judge this model or MODEL@STEP instead of the latest."),
+        typer.Option(
+            help="Judge this model or MODEL@STEP; else the last step of the baseline's "
+            "model."
+        ),
     ] = None,
     on_inconclusive: Annotated[
         OnInconclusive | None,
@@ -115,17 +118,22 @@ def gate(
         ),
     ] = False,
 ) -> None:
-    """Judge the latest checkpoint by a policy, and exit by the verdict."""
+    """Judge the latest checkpoint by a policy, and exit by the verdict.
+
+    Latest is the last step of the baseline's model; --candidate names another model.
+    """
     from harness.gate.judge import judge
-    from harness.gate.policy import Policy, load_policy
+    from harness.gate.policy import EVERY_TASK, load_policy
     from harness.marks import read_marks
     from harness.report.sheets.gate import gate_sheet
     from harness.report.sheets.sheet import show
+    from harness.suite import load_suite
 
     files = [_output(word) for word in outputs or ()]
     refuse_overwriting([path for path, _ in files], [store, policy, confirm])
-    every = {"critical": ["*"]}
-    rules = Policy.model_validate(every) if policy is None else load_policy(policy)
+    rules = EVERY_TASK if policy is None else load_policy(policy)
+    if confirm is not None:
+        load_suite(confirm)  # a suite that is no suite is told on green nights, too
     opened = open_store(store)
 
     def judged() -> GateResult:

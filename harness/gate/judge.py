@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from harness.errors import InputError
 from harness.frames import CONDITION, check_responses
+from harness.gate.alarms import paired_alarms
 from harness.gate.decide import Look, against_baseline, against_history, both
 from harness.gate.policy import TIERS, Policy, Tier
 from harness.gate.references import LATEST, Baselines, read_baseline, read_checkpoint
@@ -28,7 +29,7 @@ from harness.gate.results import (
     Status,
     TierResult,
 )
-from harness.gate.trail import UNKNOWN, Trail, mean_trail, trails
+from harness.gate.trail import NONE_BEFORE, UNKNOWN, Trail, mean_trail, trails
 from harness.gate.unmet import unmet
 from harness.marks import Mark, Marks, Reference
 from harness.stats.calibration import MIN_SEEDS, Calibration, a_a
@@ -114,7 +115,8 @@ def judge(
 
     Notes
     -----
-    Cautions: ``candidate-is-baseline``; those of the comparisons as a whole.
+    Cautions: ``candidate-is-baseline``; ``no-such-task``, where a pattern of a tier or
+    a name in ``deltas`` matches none; those of the comparisons as a whole.
     """
     check_responses(responses)
     marks = marks or Marks()
@@ -209,6 +211,7 @@ class _Night:
         if "fail" in decisions:
             status = "failed"
         references = [self.baselines(task) for task in gated]
+        calibration = self._calibration(gated)
         found = [c for tier in TIERS for one in compared[tier] for c in one.cautions]
         return GateResult(
             status=status,
@@ -222,8 +225,11 @@ class _Night:
             missing=tuple(missing),
             ungated=tuple(sorted({*there} - {*gated})),
             environment=_environment(cells),
-            calibration=self._calibration(gated),
-            cautions=tuple(dict.fromkeys([*self._is_itself(gated), *found])),
+            calibration=calibration,
+            alarms=paired_alarms(calibration, self.policy),
+            cautions=tuple(
+                dict.fromkeys([*self._is_itself(gated), *self._idle(gated), *found])
+            ),
         )
 
     # ---- what is there ----------------------------------------------------------
@@ -264,6 +270,13 @@ class _Night:
             f"judge; {self._others()}"
         )
         return (Caution("candidate-is-baseline", text),)
+
+    def _idle(self, gated: Mapping[str, Tier]) -> Iterable[Caution]:
+        """Say which words of the policy are of no task."""
+        there = {*gated, *(task for tasks in self.asked.values() for task in tasks)}
+        for key, name in self.policy.idle(there):
+            text = f"{key} of the policy: {name} is no task here{self._nearest(name)}"
+            yield Caution("no-such-task", text)
 
     def _others(self) -> str:
         """Say which other checkpoints could be judged."""
@@ -400,7 +413,7 @@ class _Night:
         """Say which task was probably meant by a name that no task has."""
         there = sorted({name for tasks in self.asked.values() for name in tasks})
         near = difflib.get_close_matches(task, there, n=1)
-        return f"; did you mean {near[0]}?" if near else ""
+        return f"; the nearest is {near[0]}" if near else ""
 
     # ---- one tier -----------------------------------------------------------------
 
@@ -587,6 +600,7 @@ class _Night:
             with_noise=with_noise,
             noise=noise,
             against_history=look,
+            no_prediction=self._no_prediction(row.trail),
             delta=delta,
             p_baseline=p_baseline,
             p_value=p_value,
@@ -597,6 +611,12 @@ class _Night:
             reasons=tuple(reasons),
             acknowledged=mark,
         )
+
+    def _no_prediction(self, trail: Trail | None) -> str:
+        """Return why history predicts nothing; empty if it does, or was not asked."""
+        if self.policy.noise == 0:
+            return ""
+        return trail.why_not if trail else NONE_BEFORE
 
     def _acknowledged(self, task: str) -> Mark | None:
         return self.marks.acknowledged(task, self.candidate.model, on=self.on)
@@ -616,14 +636,14 @@ class _Night:
 
 def _found(cells: Sequence[Cell], absent: Sequence[MissingTask]) -> str:
     """Say what a tier's comparisons came to, but for the mean of them."""
-    if not cells and not absent:
-        return "nothing was compared"
     n_red, n_known = (
         sum(cell.state == state for cell in cells) for state in ("regression", "known")
     )
     n_lost = sum(one.decision == "fail" for one in absent)
     told = [_counted(n_red, "regression")] if n_red else []
     told += [f"{_counted(n_lost, 'task')} missing"] if n_lost else []
+    if not told and not cells:
+        return "nothing was compared"
     if not told:
         told = ["no new regression" if n_known else "no regression"]
     return ", ".join([*told, *([f"{n_known} known"] if n_known else [])])

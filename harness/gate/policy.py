@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -172,8 +172,10 @@ class Policy(Section):
     )
     candidate: Name = Field(
         "latest",
-        description="What is judged: `latest` is the last checkpoint of the "
-        "baseline's model; else a model, whose last one is taken, or MODEL@STEP.",
+        description="What is judged: `latest` is the last step of the baseline's "
+        "model, or that model where it has no steps; else a model, whose last step is "
+        "taken, or MODEL@STEP. A model of another name than the baseline's must be "
+        "named.",
     )
     critical: Annotated[CriticalRules, BeforeValidator(_as_tasks)] | None = Field(
         None, description="One regression fails the gate."
@@ -188,7 +190,7 @@ class Policy(Section):
     deltas: dict[Name, Loss] = Field(
         default_factory=dict,
         description="The same for single tasks, by name or pattern; the first that "
-        "matches counts.",
+        "matches counts, and one that matches none is told.",
     )
     confidence_level: Annotated[
         float, Field(ge=0.75, le=0.9999), BeforeValidator(_number)
@@ -276,6 +278,21 @@ class Policy(Section):
                 if not GLOB & {*name} and self.tier(name) == tier:
                     yield tier, name
 
+    def idle(self, tasks: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Return keys and their patterns, or names in `deltas`, that match no task."""
+        there = list(tasks)
+        said = [(str(tier), self.rules(tier)) for tier in TIERS]
+        patterns = [
+            (key, name)
+            for key, rules in said
+            for name in (rules.tasks if rules else ())
+            if GLOB & {*name}
+        ]
+        patterns += [("deltas", name) for name in self.deltas]
+        for key, name in patterns:
+            if not any(_first_match(task, [name]) for task in there):
+                yield key, name
+
     @property
     def look_confidence_level(self) -> float:
         """Of the intervals of each look: a look alone may be red twice as often."""
@@ -285,6 +302,10 @@ class Policy(Section):
     def digest(self) -> str:
         """Digest of all that it says."""
         return digest(self.model_dump())
+
+
+EVERY_TASK = Policy.model_validate({"critical": ["*"]})
+"""What holds where no policy is given."""
 
 
 def _first_match(task: str, patterns: Sequence[str]) -> str | None:
@@ -319,6 +340,21 @@ SECTIONS: dict[str, type[Section]] = {
 }
 
 
+NO_MAPPING = {"model_type", "dict_type"}
+"""Problems of what should be a section and is not."""
+
+TIER_FORM = "is a task, a list of tasks, or a mapping with tasks"
+
+FORMS = {
+    "critical": TIER_FORM,
+    "supporting": TIER_FORM,
+    "advisory": TIER_FORM,
+    "history": "is a mapping with any of last, by and trend",
+    "confirm": "is a mapping with seeds",
+    "deltas": "is a mapping of tasks to losses",
+}
+
+
 def _keys(loc: Sequence[Any]) -> list[Any]:
     # Of noise pydantic names the kind that was tried.
     return [loc[0]] if loc and loc[0] == "noise" else list(loc)
@@ -328,6 +364,12 @@ def _says(problem: Any, keys: list[Any]) -> str:
     if keys == ["noise"]:
         given = problem["input"]
         return f"noise: is measured, or an SD from 0 to 1, got {given!r}"[:200]
+    name = ".".join(map(str, keys))
+    if problem["type"] in NO_MAPPING:
+        given = problem["input"]
+        return f"{name}: {FORMS[name]}, got {given!r}"[:200]
+    if problem["type"] == "too_short":
+        return f"{name}: names no task; leave the tier out, or name some"
     hint = ""
     if problem["type"] == "extra_forbidden":
         section = SECTIONS.get(str(keys[0]), Policy) if len(keys) > 1 else Policy

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.marks import Mark, Reference
+    from harness.gate.alarms import PairedAlarms
     from harness.stats.calibration import Calibration
     from harness.stats.compare.results import TaskDifference
 
@@ -162,6 +163,9 @@ class Cell:
     state: State
     decision: Decision
     reasons: tuple[str, ...]
+    no_prediction: str = ""
+    """Why there is no look at history, where one was asked for."""
+
     acknowledged: Mark | None = None
     is_confirmed: bool = False
 
@@ -228,6 +232,7 @@ class Cell:
             "is_confirmed": self.is_confirmed,
             "acknowledged": None if mark is None else mark.to_dict(),
             "against_history": None if look is None else look.to_dict(),
+            "no_prediction": self.no_prediction,
             "against_baseline": self.against_baseline.to_dict(),
         }
 
@@ -348,6 +353,10 @@ class GateResult:
         Tasks that no tier names.
     environment : tuple of Hidden
         What differs between the sides beside the weights.
+    calibration : tuple of Calibration
+        How often the paired test finds equal models to differ.
+    alarms : tuple of PairedAlarms
+        How often the policy's paired look would be red between them.
     """
 
     status: Status
@@ -362,6 +371,7 @@ class GateResult:
     ungated: tuple[str, ...] = ()
     environment: tuple[Hidden, ...] = ()
     calibration: tuple[Calibration, ...] = ()
+    alarms: tuple[PairedAlarms, ...] = ()
     confirmation: Confirmation | None = None
     cautions: tuple[Caution, ...] = ()
     tool: str = field(default=f"evalvar {__version__}")
@@ -414,6 +424,7 @@ class GateResult:
             "ungated": list(self.ungated),
             "environment": [one.to_dict() for one in self.environment],
             "calibration": [one.to_dict() for one in self.calibration],
+            "alarms": [one.to_dict() for one in self.alarms],
             "confirmation": None
             if self.confirmation is None
             else self.confirmation.to_dict(),

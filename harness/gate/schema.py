@@ -87,6 +87,15 @@ def gate_schema() -> Node:
             )
         ),
         calibration={"type": "array", "items": {"type": "object"}},
+        alarms=_list(
+            _object(
+                draws=TEXT,
+                n_comparisons=COUNT,
+                n_red=COUNT,
+                nominal=NUMBER,
+                rate={"type": "object"},
+            )
+        ),
         confirmation=_or_none(
             _object(
                 tasks=_list(TEXT),
@@ -188,6 +197,7 @@ def _cell(tier: Node, decision: Node) -> Node:
                 cautions=CAUTIONS,
             )
         ),
+        no_prediction=TEXT,
         against_baseline=_object(
             **CONDITION,
             baseline=side,
@@ -195,7 +205,7 @@ def _cell(tier: Node, decision: Node) -> Node:
             n_items=COUNT,
             difference=estimate,
             over_items=INTERVAL,
-            simultaneous=INTERVAL,
+            corrected=INTERVAL,
             p_value=SHARE,
             p_adjusted=SHARE,
             test=TEXT,

@@ -15,7 +15,7 @@ from harness.gate.policy import HistoryRules
 from harness.gate.results import HistoryLook, Noise
 from harness.marks import Reference
 from harness.stats.estimate import Estimate
-from harness.stats.history.change import change_points
+from harness.stats.history.change import FEWEST_POINTS, change_points
 from harness.stats.history.noise import neighbour_sd, noise_floor
 from harness.stats.history.points import History, histories
 from harness.stats.history.prediction import Prediction, predict
@@ -32,6 +32,8 @@ SOURCES = {
     "runs": "{n} evaluations of the same checkpoints",
 }
 """What noise was measured on, by the name of its estimate."""
+
+NONE_BEFORE = "no checkpoints before it"
 
 UNKNOWN = Noise(sd=math.nan, df=math.nan, source="unknown")
 
@@ -53,6 +55,8 @@ class Trail:
     prediction : Prediction
         Of the candidate's score, from the last points on one level; without an interval
         where they are too few.
+    n_level : int
+        Points since the last step that was found among them.
     """
 
     labels: tuple[Any, ...]
@@ -60,6 +64,26 @@ class Trail:
     score: float
     noise: Noise
     prediction: Prediction
+    n_level: int
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no prediction; empty if there is one."""
+        n, needed = len(self.scores), f"{FEWEST_POINTS} needed"
+        if self.can_predict:
+            return ""
+        if self.prediction.n >= FEWEST_POINTS:
+            return "; ".join(caution.text for caution in self.prediction.cautions)
+        if n < FEWEST_POINTS:
+            return f"{n} before it; {needed}" if n else NONE_BEFORE
+        single = self.n_level - self.prediction.n
+        but = f" but for {single} that stand out" if single else ""
+        if self.n_level < n:
+            return (
+                f"a step was found {self.n_level} checkpoints before it; "
+                f"{self.prediction.n} on the present level{but}, {needed}"
+            )
+        return f"{self.prediction.n} of {n} before it{but}; {needed}"
 
     @property
     def can_predict(self) -> bool:
@@ -187,6 +211,7 @@ def _trail(
         score=score,
         noise=noise,
         prediction=prediction,
+        n_level=len(scores) - change.starts[-1],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from dataclasses import replace
 
 import jsonschema
@@ -19,6 +20,7 @@ from harness.gate.results import Confirmation
 from harness.gate.schema import gate_schema
 from harness.marks import Marks, Reference
 from harness.report.sheets.calibration import calibration_lines
+from harness.report.sheets.gate import alarm_sentences
 
 N = 12
 TODAY = dt.date(2026, 3, 1)
@@ -569,7 +571,7 @@ def test_the_baseline_itself_has_one_verdict_whatever_else_is_named(
     assert alone.status == "inconclusive"
     assert {one.task: one.reason for one in alone.missing} == {
         "gone": "no checkpoint here was asked it",
-        "arc_esay": "no checkpoint here was asked it; did you mean arc_easy?",
+        "arc_esay": "no checkpoint here was asked it; the nearest is arc_easy",
     }
     assert alone.cautions[0].text.endswith("; no other checkpoint is here")
     assert judged(both).cautions[0].text.endswith("takes another, such as other")
@@ -689,6 +691,56 @@ def test_history_may_go_by_date(spoiled, judged):
 
     assert states(by_date)["b"] == "regression"
     assert cell_of(by_date, "b").against_history.n_points == 10
+
+
+@pytest.mark.parametrize(
+    ("levels", "said", "why"),
+    [
+        ([0.5] * 4, {}, "3 before it; 5 needed"),
+        ([0.5], {"candidate": "other"}, "no checkpoints before it"),
+        (
+            [0.5] * 8 + [1.5] * 4,
+            {},
+            "a step was found 3 checkpoints before it; 3 on the present level, 5 "
+            "needed",
+        ),
+        (
+            [0.5] * 8 + [2, 2, -9, 2, 2, 2],
+            {},
+            "a step was found 5 checkpoints before it; 4 on the present level but for "
+            "1 that stand out, 5 needed",
+        ),
+        (
+            [0.5] * 3 + [-9] + [0.5] * 2,
+            {},
+            "4 of 5 before it but for 1 that stand out; 5 needed",
+        ),
+        ([99] * 8, {}, "all 7 scores are equal, so that nothing is known of noise"),
+        ([0.5] * 4, {"noise": 0}, ""),
+        ([0.5] * 8, {}, ""),
+    ],
+)
+def test_why_history_predicts_nothing_is_told(nights, judged, levels, said, why):
+    responses = nights({"a": levels}, n_items=3000)
+    if said.get("candidate"):
+        other = nights({"a": [0.5]}, n_items=3000, model="other")
+        responses = pd.concat([responses, other], ignore_index=True)
+
+    cell = cell_of(judged(responses, **said), "a")
+
+    assert cell.no_prediction == why
+    assert (cell.against_history is None) is (bool(why) or said.get("noise") == 0)
+
+
+def test_words_of_the_policy_that_are_of_no_task_are_told(spoiled, judged):
+    said = {"critical": ["a", "ax*"], "advisory": "*", "deltas": {"bb": 0.5, "b*": 0.1}}
+
+    result = judged(spoiled, **said)
+
+    assert [(one.code, one.text) for one in result.cautions] == [
+        ("no-such-task", "critical of the policy: ax* is no task here"),
+        ("no-such-task", "deltas of the policy: bb is no task here; the nearest is b"),
+    ]
 
 
 def test_a_trend_is_followed(nights, judged):
@@ -824,6 +876,59 @@ def test_equal_models_calibrate_the_paired_test(nights, judged):
     (line,) = calibration_lines(result.calibration)
     assert line.startswith("A/A, few-shot seeds of the same checkpoint: ")
     assert " of 45 pairs (" in line
+    (alarm,) = result.alarms
+    assert (alarm.draws, alarm.n_comparisons) == ("few-shot seeds", 90)
+    is_red = (row.p_values <= 0.1) & (np.abs(row.differences) >= 0)
+    assert alarm.n_red == is_red.sum() > 0
+    assert alarm.rate.value == alarm.n_red / 90
+    assert alarm.nominal == pytest.approx(0.05)
+    low, high = alarm.rate.interval
+    assert low < alarm.rate.value < high < 0.5
+    (told,) = alarm_sentences(result)
+    assert (
+        f"of 90 comparisons of equal models the paired look would be red in {alarm.n_red} ("
+        in told
+    )  # noqa: E501
+
+
+def test_a_loss_within_delta_alarms_nobody(nights, judged):
+    """Of the same pairs fewer are red, the larger the loss that counts as none."""
+    rng = np.random.default_rng(2)
+    part = nights({"a": [0.5]}, seed=9)
+    logprobs = np.stack(part["choice_logprobs"].to_list())
+    parts = []
+    for seed in range(8):
+        flips = (rng.random(len(part)) < 0.2)[:, None]
+        swapped = list(np.where(flips, logprobs[:, ::-1], logprobs))
+        own = part.assign(choice_logprobs=swapped, fewshot_seed=seed)
+        own["attempt_id"] += f" {seed}"
+        parts.append(own)
+    responses = pd.concat(parts, ignore_index=True)
+
+    def alarm(**said):
+        (found,) = judged(responses, noise=0, **said).alarms
+        return found
+
+    assert alarm().n_red > alarm(delta=0.04).n_red > alarm(delta=1.0).n_red == 0
+    assert alarm(deltas={"a": 1.0}).n_red == 0
+    assert alarm(confidence_level=0.8).n_red > alarm().n_red
+
+
+def test_few_pairs_of_equal_models_have_no_rate(nights, judged):
+    parts = []
+    for seed in range(2):
+        part = nights({"a": [0.5]}, seed=seed).assign(fewshot_seed=seed)
+        part["attempt_id"] += f" {seed}"
+        parts.append(part)
+
+    result = judged(pd.concat(parts, ignore_index=True), noise=0)
+
+    (alarm,) = result.alarms
+    assert alarm.n_comparisons == 2
+    assert math.isnan(alarm.rate.value)
+    assert [caution.code for caution in alarm.rate.cautions] == ["few-pairs"]
+    (told,) = alarm_sentences(result)
+    assert f"red in {alarm.n_red}, where 5 % may be" in told
 
 
 def test_without_a_second_measurement_the_calibration_is_unknown(spoiled, judged):

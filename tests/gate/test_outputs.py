@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +85,20 @@ def test_a_verdict_tells_what_is_known(nights, policy, marks):
     assert (
         "gone: no checkpoint here was asked it; acknowledged until 2026-03-01: because"
     ) in text
+
+
+def test_why_history_predicts_nothing_is_a_note(nights, policy, marks):
+    result = judge(
+        nights({"a": [0.5] * 4, "b": [0.5] * 4}),
+        policy=policy(critical=None, supporting=["*"]),
+        marks=marks(),
+        on=TODAY,
+    )
+
+    assert as_text(gate_sheet(result), width=400).count("[no-prediction]") == 1
+    assert "history predicts nothing: 3 before it; 5 needed" in as_text(
+        gate_sheet(result), width=400
+    )
 
 
 def test_nothing_compared_is_told(nights, policy, marks):
@@ -352,6 +367,8 @@ def test_github_is_told_only_where_asked(store_of, run_gate):
 @pytest.mark.parametrize(
     ("words", "code"),
     [
+        (("-o", "md=x", "-o", f"html={Path.cwd()}/x"), "bad-option"),
+        (("--confirm", "none.yaml"), "suite-missing"),
         (("-o", "a.pdf"), "unknown-format"),
         (("-o", "pdf=a"), "unknown-format"),
         (("--max-bytes", "10"), "bad-option"),

@@ -161,8 +161,23 @@ def test_deltas_are_of_the_first_pattern_that_matches(read):
         ("critical: [a, b, a]\n", ":1: critical.tasks: a is there twice"),
         (
             "critical: []\n",
-            ":1: critical.tasks: list should have at least 1 item after validation, "
-            "not 0",
+            ":1: critical.tasks: names no task; leave the tier out, or name some",
+        ),
+        (
+            "critical: 3\n",
+            ":1: critical: is a task, a list of tasks, or a mapping with tasks, got 3",
+        ),
+        (
+            "critical: [a]\nhistory: 3\n",
+            ":2: history: is a mapping with any of last, by and trend, got 3",
+        ),
+        (
+            "critical: [a]\nconfirm: []\n",
+            ":2: confirm: is a mapping with seeds, got []",
+        ),
+        (
+            "critical: [a]\ndeltas: [b]\n",
+            ":2: deltas: is a mapping of tasks to losses, got ['b']",
         ),
         (
             "delta: .1\n",

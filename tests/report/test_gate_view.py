@@ -7,6 +7,7 @@ import pytest
 from report import gating
 from report.reading import figures_in
 
+from harness.gate.policy import Policy
 from harness.report.page import render_gate
 
 HOSTILE = "<b>evil</b></script><script>alert(1)</script>"
@@ -65,7 +66,15 @@ def test_states_stand_in_table_and_figure_the_worst_first(red):
 
 
 def test_a_task_without_history_says_why(red):
-    assert "too few checkpoints before it" in red
+    assert "no checkpoints before it" in red
+
+
+def test_the_policy_is_told_by_its_digest_or_as_none(red):
+    every = gating.gate([], policy=Policy.model_validate({"critical": ["*"]}))
+
+    assert gating.red().policy.digest in red
+    assert "none: every task is critical" not in red
+    assert "none: every task is critical" in render_gate(every, title="Night 1")
 
 
 def test_same_gate_same_page(red):

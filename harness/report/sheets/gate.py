@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.gate.policy import TIERS, Tier
+from harness.gate.policy import EVERY_TASK, TIERS, Policy, Tier
 from harness.gate.results import CHANGED, STATES, Cell, GateResult, MissingTask, State
-from harness.report.sheets.calibration import calibration_lines
+from harness.report.sheets.calibration import TITLES, calibration_lines
 from harness.report.sheets.sheet import NOTES, Footnotes, Sheet
 from harness.report.text import (
     UNDEFINED,
@@ -16,6 +17,8 @@ from harness.report.text import (
     condition_name,
     count,
     p_value,
+    percent,
+    percent_interval,
     score,
     signed,
     signed_interval,
@@ -145,6 +148,9 @@ def cell_row(cell: Cell, notes: Footnotes) -> tuple[str, ...]:
         predicted = f"{score(look.expected)} {between(*look.prediction, score)}"
     shown = [*row.cautions, *(look.cautions if look else ())]
     shown = [caution for caution in shown if caution.code not in ANSWERED]
+    if cell.no_prediction:
+        text = f"history predicts nothing: {cell.no_prediction}"
+        shown.append(Caution("no-prediction", text))
     why = "; ".join(cell.reasons)
     reason = Caution(cell.state.replace(" ", "-"), f"{cell.task}: {why}")
     return (
@@ -166,6 +172,13 @@ def _missing_row(one: MissingTask, notes: Footnotes) -> tuple[str, ...]:
     word = BROKEN if one.is_broken else MISSING
     mark = notes.marks([Caution("missing-task", f"{one.task}: {missing_words(one)}")])
     return (clean(one.task), *[UNDEFINED] * 8, word, mark)
+
+
+def policy_words(policy: Policy) -> str:
+    """Return what tells a policy from others: its digest, or that it is the default."""
+    if policy.digest == EVERY_TASK.digest:
+        return "none: every task is critical"
+    return policy.digest
 
 
 def missing_words(one: MissingTask) -> str:
@@ -256,8 +269,30 @@ def other_sentences(result: GateResult) -> tuple[str, ...]:
         told.append(f"In no tier, and not judged: {names}{more}.")
     told += confirmation_sentences(result)
     told += [f"{line}." for line in calibration_lines(result.calibration)]
+    told += alarm_sentences(result)
     told += [f"{caution.text}." for caution in result.cautions]
     return tuple(map(clean, told))
+
+
+def alarm_sentences(result: GateResult) -> list[str]:
+    """Say how often the paired look would be red between equal models."""
+    told = []
+    for one in result.alarms:
+        rate = ""
+        if not math.isnan(one.rate.value):
+            level = percent(one.rate.confidence_level)
+            rate = (
+                f" ({percent(one.rate.value)} %, {level} % interval "
+                f"{percent_interval(one.rate)} %)"
+            )
+        told.append(
+            f"By this policy, {TITLES[one.draws]}: of "
+            f"{count(one.n_comparisons, 'comparison')} of equal models the paired look "
+            f"would be red in {one.n_red:,}{rate}, where {percent(one.nominal)} % may "
+            "be. It is an upper bound of false alarms at one task: red needs history "
+            "and noise too."
+        )
+    return told
 
 
 def confirmation_sentences(result: GateResult) -> list[str]:

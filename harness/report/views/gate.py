@@ -20,6 +20,7 @@ from harness.report.sheets.gate import (
     legend,
     missing_words,
     other_sentences,
+    policy_words,
     state_word,
     tier_sentences,
     verdict_sentence,
@@ -40,6 +41,9 @@ MARKS = {
     str(state): Mark(words=f"{SIGNS[state]} {state}", place=place, symbol=symbol)
     for state, (place, symbol) in PLACES.items()
 }
+
+NOT_ASKED = "the policy lets items alone decide"
+"""Why history predicts nothing, where it was not asked."""
 
 TONES = {"regression": "worse", "known": "worse", "improved": "better"}
 
@@ -73,7 +77,7 @@ def _facts(result: GateResult) -> list[tuple[str, str]]:
         ("baseline", ", ".join(text.clean(str(one)) for one in result.baselines)),
         ("judged on", result.on.isoformat()),
         ("checkpoints since the baseline", f"{result.look:,}"),
-        ("policy", result.policy.digest),
+        ("policy", policy_words(result.policy)),
     ]
 
 
@@ -249,7 +253,7 @@ def _line(cell: Gated, name: str) -> Line:
             ),
             Cell(text=text.signed_interval(cell.with_noise) or text.UNDEFINED),
             Cell(text=text.spread(cell.delta), value=cell.delta),
-            Cell(text=text.UNDEFINED, reason="too few checkpoints before it")
+            Cell(text=text.UNDEFINED, reason=cell.no_prediction or NOT_ASKED)
             if look is None
             else _score(look.expected, text.between(*look.prediction, text.score)),
             number_cell(cell.noise.sd, text.spread, "noise is not known"),
