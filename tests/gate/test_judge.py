@@ -885,10 +885,8 @@ def test_equal_models_calibrate_the_paired_test(nights, judged):
     low, high = alarm.rate.interval
     assert low < alarm.rate.value < high < 0.5
     (told,) = alarm_sentences(result)
-    assert (
-        f"of 90 comparisons of equal models the paired look would be red in {alarm.n_red} ("
-        in told
-    )  # noqa: E501
+    assert "of 90 comparisons of equal models the paired look would be red" in told
+    assert f" in {alarm.n_red} (" in told
 
 
 def test_a_loss_within_delta_alarms_nobody(nights, judged):
@@ -898,9 +896,9 @@ def test_a_loss_within_delta_alarms_nobody(nights, judged):
     logprobs = np.stack(part["choice_logprobs"].to_list())
     parts = []
     for seed in range(8):
-        flips = (rng.random(len(part)) < 0.2)[:, None]
-        swapped = list(np.where(flips, logprobs[:, ::-1], logprobs))
-        own = part.assign(choice_logprobs=swapped, fewshot_seed=seed)
+        spoiled = (rng.random(len(part)) < 0.02 * seed)[:, None]
+        worse = list(np.where(spoiled, np.sort(logprobs), logprobs))
+        own = part.assign(choice_logprobs=worse, fewshot_seed=seed)
         own["attempt_id"] += f" {seed}"
         parts.append(own)
     responses = pd.concat(parts, ignore_index=True)
@@ -909,7 +907,7 @@ def test_a_loss_within_delta_alarms_nobody(nights, judged):
         (found,) = judged(responses, noise=0, **said).alarms
         return found
 
-    assert alarm().n_red > alarm(delta=0.04).n_red > alarm(delta=1.0).n_red == 0
+    assert alarm().n_red > alarm(delta=0.05).n_red > alarm(delta=1.0).n_red == 0
     assert alarm(deltas={"a": 1.0}).n_red == 0
     assert alarm(confidence_level=0.8).n_red > alarm().n_red
 

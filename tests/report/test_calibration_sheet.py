@@ -44,6 +44,7 @@ def row():
                 "nominal": 0.05,
                 "rate": rate,
                 "p_values": np.linspace(0, 1, 80),
+                "differences": np.zeros(80),
                 "band": 0.2,
                 "cautions": rate.cautions,
                 **labels,

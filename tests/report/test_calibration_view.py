@@ -47,6 +47,7 @@ def calibration(n=80, n_false=3, *, draws="repeats", task=None, **has):
         "nominal": 0.05,
         "rate": rate,
         "p_values": p_values,
+        "differences": np.zeros(n),
         "band": 0.15,
         "cautions": rate.cautions,
         **has,
