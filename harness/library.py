@@ -339,11 +339,12 @@ confidence_level, clusters, fixed, allow, sequential, look
         Raises
         ------
         DesignError
-            ``nothing-stored``, ``unknown-metric``, ``bad-n-last``.
+            ``nothing-stored``, ``unknown-metric``, ``bad-n-last``, ``unknown-method``;
+            ``no-responses``: none that has a date.
         """
         import pandas as pd
 
-        from harness.stats.history.points import histories
+        from harness.stats.history.points import histories, no_histories
 
         self.responses(model=model, task=task, formulation=formulation)
         found = histories(
@@ -356,6 +357,8 @@ confidence_level, clusters, fixed, allow, sequential, look
             formulation=formulation,
             last=last,
         )
+        if not found:
+            raise no_histories(self._frames.responses, by)
         return pd.concat([one.to_frame() for one in found], ignore_index=True)
 
     def figure(

@@ -229,3 +229,13 @@ def test_what_cannot_be_asked_is_one_line(evalvar, lost, words, code):
     assert err.startswith("evalvar: ")
     assert err.endswith(f"[{code}]\n")
     assert len(err.splitlines()) == 1
+
+
+def test_answers_without_a_date_have_no_order_by_date(evalvar, tmp_path):
+    (tmp_path / "t.csv").write_text("item_id,model,task,score,step\na,m,t,1,5\n")
+    store = tmp_path / "store"
+    evalvar("import", tmp_path / "t.csv", "--store", store)
+    for words in ((), ("--json",), ("--missing",)):
+        status, out, err = evalvar("history", store, "--by", "date", *words)
+        assert (status, out) == (2, "")
+        assert err.endswith("take that of steps, by step [no-responses]\n")

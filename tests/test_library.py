@@ -205,6 +205,19 @@ def test_history_has_a_row_for_each_checkpoint(example):
         example.history(task="none")
 
 
+def test_a_history_that_cannot_be_says_why(tmp_path):
+    (tmp_path / "t.csv").write_text("item_id,model,task,score,step\na,m,t,1,5\n")
+    loaded = harness.load(tmp_path / "t.csv")
+    for words, code in (
+        ({"by": "date"}, "no-responses"),
+        ({"by": "week"}, "unknown-method"),
+        ({"kind": "continuous"}, "unknown-metric"),
+    ):
+        with pytest.raises(DesignError) as caught:
+            loaded.history(**words)
+        assert caught.value.code == code
+
+
 def test_every_figure_is_plotlys(toy):
     for name in ("trend", "trend-continuous", "spread", "snr", "monotonicity"):
         figure = toy.figure(name, task="t1")

@@ -111,7 +111,7 @@ def history(
     from harness.marks import read_marks
     from harness.report.sheets.history import history_sheet, missing_sheet
     from harness.stats.history.missing import missing_runs
-    from harness.stats.history.points import histories
+    from harness.stats.history.points import histories, no_histories
     from harness.stats.history.table import history_table
 
     if missing and last is not None:
@@ -119,8 +119,9 @@ def history(
             "--missing looks at all runs; leave --last out", code="bad-option"
         )
     day = read_date("--on", on) if on else dt.datetime.now(dt.UTC).date()
+    responses = asked_responses(store, model, task, formulation)
     found = histories(
-        asked_responses(store, model, task, formulation),
+        responses,
         by=by.value,
         metric=metric,
         kind="continuous" if is_continuous else "discrete",
@@ -129,6 +130,8 @@ def history(
         last=last,
         versions=_versions(open_store(store)),
     )
+    if not found:
+        raise no_histories(responses, by.value)
     if missing:
         end = dt.datetime.combine(day, dt.time.max, dt.UTC)
         lacking = missing_runs(found, now=end)

@@ -6,7 +6,7 @@ import datetime as dt
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -256,7 +256,8 @@ def histories(
     SchemaError
         ``missing-columns``.
     DesignError
-        ``no-responses``, ``unknown-metric``; ``bad-n-last``: `last` is below 1.
+        ``no-responses``, ``unknown-metric``; ``bad-n-last``: `last` is below 1;
+        ``unknown-method``: of `by`.
 
     Notes
     -----
@@ -266,6 +267,10 @@ def histories(
     ``unequal-seeds``: points differ in their training seeds.
     """
     check_responses(responses)
+    if by not in get_args(By):
+        raise DesignError(
+            f"points are by step or by date, not by {by!r}", code="unknown-method"
+        )
     if last is not None and last < 1:
         raise DesignError(f"last is {last}; give 1 point or more", code="bad-n-last")
     wanted = np.ones(len(responses), dtype=bool)
@@ -302,6 +307,17 @@ def histories(
         for key, part in _conditions(scored.assign(point=point[is_kept]))
         for history in _history(key, part, courses[key], by, metric, kind)
     )
+
+
+def no_histories(responses: pd.DataFrame, by: By) -> DesignError:
+    """Return the complaint that these responses make no history."""
+    if by == "date" and responses["finished_at"].isna().all():
+        return DesignError(
+            "no answer says when it was given, so that there is no order by date; "
+            "take that of steps, by step",
+            code="no-responses",
+        )
+    return DesignError("no task has a metric of that kind", code="unknown-metric")
 
 
 def _conditions(

@@ -306,7 +306,11 @@ def test_attempts_may_stand_in_any_order():
 
 @pytest.mark.parametrize(
     ("options", "code"),
-    [({"last": 0}, "bad-n-last"), ({"task": "none"}, "no-responses")],
+    [
+        ({"last": 0}, "bad-n-last"),
+        ({"task": "none"}, "no-responses"),
+        ({"by": "week"}, "unknown-method"),
+    ],
 )
 def test_what_cannot_be_asked(options, code):
     with pytest.raises(DesignError) as caught:
