@@ -67,6 +67,8 @@ class Calibration:
         Not defined below 20 pairs.
     p_values : ndarray, shape (n_pairs,)
         Ascending.
+    differences : ndarray, shape (n_pairs,)
+        The second of each pair less the first, in the same order.
     band : float
         How far the share of p-values up to any p may be from p by chance: simultaneous,
         at the confidence level of `rate`. Exact tests have larger ones.
@@ -83,6 +85,7 @@ class Calibration:
     nominal: float
     rate: Estimate
     p_values: Floats
+    differences: Floats
     band: float
     cautions: tuple[Caution, ...] = ()
 
@@ -92,7 +95,7 @@ class Calibration:
         return bool(self.rate.interval.low > self.nominal)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types, all but the p-values; a ``nan`` becomes ``None``."""
+        """Return plain JSON types, all but the pairs; a ``nan`` becomes ``None``."""
         return {
             "draws": self.draws,
             **{name: getattr(self, name) for name in LABELS},
@@ -283,9 +286,10 @@ def calibration_table(
     # All at once: each by itself would take several times as long.
     p = p_values(Moments.together([one.moments for _, one in found]))
     ends = np.cumsum([len(one.moments) for _, one in found])[:-1]
-    sets: dict[tuple[Any, ...], list[tuple[_Set, Floats]]] = {}
+    sets: dict[tuple[Any, ...], list[tuple[_Set, Pairs]]] = {}
     for (key, one), own in zip(found, np.split(p, ends), strict=True):
-        sets.setdefault(key, []).append((one, own[~np.isnan(own)]))
+        pairs = np.stack([own, one.moments.difference])
+        sets.setdefault(key, []).append((one, pairs[:, ~np.isnan(own)]))
     rows = []
     for draws in DRAWS:
         mine = {key[1:]: some for key, some in sets.items() if key[0] == draws}
@@ -297,6 +301,10 @@ def calibration_table(
             named = dict(zip(LABELS, labels, strict=True))
             rows.append(_row(draws, named, mine[labels], confidence_level, cautions))
     return tuple(rows), tuple(refused)
+
+
+Pairs = Floats
+"""A row of p-values and one of differences."""
 
 
 class _Set(NamedTuple):
@@ -312,7 +320,7 @@ class _Set(NamedTuple):
 def _row(
     draws: Draws,
     labels: Mapping[str, Any],
-    sets: Iterable[tuple[_Set, Floats]],
+    sets: Iterable[tuple[_Set, Pairs]],
     level: float,
     cautions: tuple[Caution, ...],
 ) -> Calibration:
@@ -321,9 +329,10 @@ def _row(
     parts = []
     for one, own in sets:
         parts.append(own)
-        sizes[one.name] = sizes.get(one.name, 0) + len(own)
+        sizes[one.name] = sizes.get(one.name, 0) + own.shape[1]
         independent[one.name] = max(one.n_independent, independent.get(one.name, 0))
-    p = np.sort(np.concatenate(parts))
+    pairs = np.concatenate(parts, axis=1)
+    p, differences = pairs[:, np.argsort(pairs[0], kind="stable")]
     n_pairs, n_false = len(p), int((p < 1 - level).sum())
     shares = np.array([*sizes.values()]) / max(n_pairs, 1)
     apart = np.array([*independent.values()])
@@ -362,6 +371,7 @@ def _row(
         nominal=1 - level,
         rate=rate,
         p_values=p,
+        differences=differences,
         band=math.sqrt(math.log(2 / (1 - level)) / (2 * n)) if n else math.nan,
         cautions=(*rate.cautions, *cautions),
     )
