@@ -79,6 +79,7 @@ ErrorCode = Literal[
     "results-missing",
     "results-partial",
     "results-too-large",
+    "results-twice",
     "scores-not-bounded",
     "server-failed",
     "server-refused",

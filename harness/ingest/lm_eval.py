@@ -108,6 +108,8 @@ class LmEval:
                         line=error.line,
                         reason=str(error),
                         code=error.code,
+                        model=run.model,
+                        task=run.task_of(other),
                     )
                 )
             else:
@@ -166,6 +168,11 @@ class LmEval:
                 )
             )
         files = (path,) if run.path is None else (path, run.path)
-        return Part(trial=trial, rows=rows, unknown=unknown, files=files), tuple(
-            problems
+        part = Part(
+            trial=trial,
+            rows=rows,
+            unknown=unknown,
+            files=files,
+            n_twice=lambda: rows.n_twice,
         )
+        return part, tuple(problems)

@@ -99,6 +99,8 @@ class Rows:
 
     asked: Asked
     documents: Documents
+    n_twice: int = 0
+    """Samples that stood there twice, the last time that they were read."""
 
     def __call__(self) -> Iterator[pa.RecordBatch]:
         """Return the rows, in batches.
@@ -113,11 +115,12 @@ class Rows:
     def _all(self) -> Iterator[dict[str, Any]]:
         later = {} if self.is_single else self._later_filters()
         seen: dict[int, int] = {}
-        first = ""
+        first, self.n_twice = "", 0
         for line, mark, sample in self.source():
             first = first or sample.filter or next(iter(self.asked.filters), "none")
             if seen.get(sample.doc_id) == mark:
-                continue  # written twice
+                self.n_twice += 1
+                continue
             if sample.doc_id in seen or sample.filter not in (None, first):
                 if self.is_single:
                     raise BrokenFile(

@@ -276,6 +276,11 @@ class Run:
             else "lm-eval 0.3"
         )
 
+    @property
+    def model(self) -> str | None:
+        """Its name, as far as it is said."""
+        return _text(self._checkpoint.get("model"))
+
     @cached_property
     def _checkpoint(self) -> dict[str, Any]:
         """Return model, train_seed and step as far as names say them."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from harness.errors import HarnessError, InputError
+from harness.errors import ErrorCode, HarnessError, InputError
 from harness.frames import AGGREGATES, JOINED, RESPONSES, TRIALS
 from harness.ingest.content import Content
 from harness.ingest.every_eval_ever import EveryEvalEver
@@ -195,6 +195,8 @@ def load_results(
             trials[taken.trial_id] = taken.row("")
             unknown.update(taken.unknown)
             rows += _identified(taken.batches, taken.row(""))
+        else:
+            source.say_twice(taken, trials[taken.trial_id]["location"])
     if not trials and not aggregates:
         raise _nothing(paths, source.problems)
     made = pa.Table.from_pylist([*trials.values()], schema=TRIALS)
@@ -377,6 +379,7 @@ class _Source:
         fields: Mapping[str, Any],
     ) -> Iterator[_Taken]:
         file = part.files[0] if part.files else claimed.path
+        who = {name: part.trial.get(name) for name in ("model", "task")}
         # Results name the samples beside them, which are files of their own too.
         if self._taken.setdefault(file.resolve(), claimed.path) != claimed.path:
             return
@@ -390,9 +393,19 @@ class _Source:
             trial = self._completed(claimed, part.trial, fields)
             unknown = tuple(n for n in part.unknown if trial.get(n) is None)
             trial = {**_named(trial, file), "location": str(file)}
+            who = {name: trial.get(name) for name in who}
             yield _Taken(part, found.format, trial, unknown, str(file), self.held, tell)
         except HarnessError as error:
-            self._add(_problem(str(file), error))
+            self._add(_problem(str(file), error, **who))
+        if n_twice := part.n_twice():
+            reason = f"{n_twice} of its samples stand there twice and count once"
+            self._remark(str(file), reason, "results-twice")
+
+    def say_twice(self, taken: _Taken, first: str) -> None:
+        """Note that a trial is there again."""
+        who = f"{taken.trial['model']} at {taken.trial['task']}"
+        reason = f"its answers of {who} are those of {first}, and count once"
+        self._remark(taken.file, reason, "results-twice")
 
     def _completed(
         self, claimed: Claimed, said: Mapping[str, Any], fields: Mapping[str, Any]
@@ -411,6 +424,11 @@ class _Source:
                 )
             )
         return {**made, "location": str(claimed.path)}
+
+    def _remark(self, file: str, reason: str, code: ErrorCode) -> None:
+        self._add(
+            Problem(file=file, line=None, reason=reason, code=code, is_left_out=False)
+        )
 
     def _add(self, problem: Problem) -> None:
         if problem not in self.problems:
@@ -560,9 +578,17 @@ def _aggregate_table(rows: Mapping[str, Mapping[str, Any]]) -> pa.Table:
     )
 
 
-def _problem(file: str, error: HarnessError) -> Problem:
+def _problem(
+    file: str,
+    error: HarnessError,
+    *,
+    model: str | None = None,
+    task: str | None = None,
+) -> Problem:
     return Problem(
         file=file,
+        model=model,
+        task=task,
         line=getattr(error, "line", None),
         reason=str(error),
         code=error.code,

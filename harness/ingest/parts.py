@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +33,9 @@ class Part:
     files: tuple[Path, ...] = ()
     """The files that it was read from."""
 
+    n_twice: Callable[[], int] = int
+    """Returns how many rows were left out as copies, once all were read."""
+
 
 class BrokenFile(InputError):
     """A foreign file does not hold what its format says; code ``results-broken``."""
@@ -56,6 +59,10 @@ class Problem:
     code: ErrorCode
     is_left_out: bool = True
     """Whether the answers that it is about were left out; otherwise it is a warning."""
+
+    model: str | None = field(default=None, compare=False)
+    task: str | None = field(default=None, compare=False)
+    """Whose answers to what it is about, where that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -273,3 +273,32 @@ def test_a_store_is_made_when_there_is_something_to_write(tmp_path: Path) -> Non
 
     import_results(tmp_path / "store", [tmp_path / "in"])
     assert Store(tmp_path / "store").aggregates().num_rows == 1
+
+
+def test_what_stands_there_twice_counts_once_and_is_told(tmp_path: Path) -> None:
+    samples = [choice_sample(i) for i in range(6)]
+    write_run(tmp_path / "in", {"toy_mc": [*samples, samples[2], samples[5]]})
+    write_run(tmp_path / "in/copy", {"toy_mc": samples})
+    first, _ = sorted((tmp_path / "in").rglob("samples_*"))
+
+    loaded = load_results([tmp_path / "in"])
+    assert len(loaded.responses) == 6
+    said = {(p.file, p.reason) for p in loaded.problems}
+    assert {p.code for p in loaded.problems} == {"results-twice"}
+    assert not any(p.is_left_out for p in loaded.problems)
+    assert (str(first), "2 of its samples stand there twice and count once") in said
+    assert len(said) == 2
+    assert any(f"those of {first}" in reason for _, reason in said)
+
+
+def test_a_problem_says_whose_answers_are_gone(tmp_path: Path) -> None:
+    write_run(tmp_path / "in", {"a": [choice_sample(0)], "b": [choice_sample(0)]})
+    a, b = sorted((tmp_path / "in").rglob("samples_*"))
+    a.write_text(a.read_text() + '{"doc_id": 1,')
+    b.write_text("")
+
+    problems = import_results(None, [tmp_path / "in"]).problems
+    assert [(p.file, p.model, p.task) for p in problems] == [
+        (str(b), "acme/toy-1b", "b"),
+        (str(a), "acme/toy-1b", "a"),
+    ]
