@@ -151,7 +151,9 @@ def test_the_backend_is_asked_what_the_suite_says(plan, world):
 
 def test_trial_id_is_a_digest_of_what_its_documentation_says(plan):
     made = plan(
-        backend=Backend(t={**SAMPLED, **DRAWN, "formulation": ""}),
+        backend=Backend(
+            t={**SAMPLED, **DRAWN, "formulation": "", "lower_is_better": '["wer"]'}
+        ),
         checkpoints=ONE,
         tasks=[{"task": "t", "items": 2, "generation": {"until": ["é"], "a": True}}],
         templates=[{"name": "n", "system_prompt": "Be brief."}],

@@ -33,10 +33,15 @@ def scores():
     return list(measured(responses[some], metric="acc"))
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """Name a database, which MLflow takes ten seconds to make."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
 @pytest.mark.slow
 @needs_mlflow
-def test_scores_are_logged_once_at_their_training_step(scores, tmp_path):
-    address = f"sqlite:///{tmp_path}/mlflow.db"
+def test_scores_are_logged_once_at_their_training_step(scores, address):
     # Whatever MLflow's own packages warn of.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -110,3 +115,25 @@ def test_a_condition_that_is_not_the_usual_has_a_name_of_its_own(scores):
     one = replace(scores[0], num_fewshot=5, template="terse", formulation="cloze")
 
     assert metric_name(one) == "zoo_agreement.cloze.5-shot.terse/acc"
+
+
+@pytest.mark.slow
+@needs_mlflow
+def test_names_that_differ_by_a_quote_have_runs_of_their_own(scores, address):
+    names = ("a'b", "ab", "a%27b", 'a"b', "a`b")
+    some = [replace(scores[0], model=name, lower_is_better=True) for name in names]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first = write_mlflow(some, address)
+        again = write_mlflow(some, address)
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=address)
+        experiment = client.get_experiment_by_name("evalvar")
+        runs = client.search_runs([experiment.experiment_id])
+
+    assert first == (5, 4 * 5)
+    assert again == (5, 0)
+    assert {run.data.params["model"] for run in runs} == {*names}
+    tag = f"evalvar.lower_is_better.{metric_name(some[0])}"
+    assert {run.data.tags[tag] for run in runs} == {"true"}

@@ -271,3 +271,22 @@ def test_results_of_any_shape_are_read_or_refused(tmp_path_factory, name, inner,
             for found in Lighteval().read(path):
                 for part in found.parts:
                     rows_of(part)
+
+
+def test_its_tasks_say_which_way_is_better(copy):
+    [path] = copy.rglob("results_*.json")
+    content = json.loads(path.read_text())
+    content["config_tasks"] = {
+        "toy_mc|2": {
+            "metric": [
+                {"metric_name": "acc", "higher_is_better": True},
+                {"metric_name": ["x"], "higher_is_better": {"ppl": False, "y": 3}},
+                "text",
+            ]
+        }
+    }
+    path.write_text(json.dumps(content))
+    parts = [part for part, _ in map(read, copy.rglob("*.parquet"))]
+    said = {part.trial["task"]: part.trial.get("lower_is_better") for part in parts}
+
+    assert said == {"toy_mc": '["ppl"]', "toy_say": None}

@@ -749,3 +749,27 @@ def test_a_file_with_no_sample_in_it_is_refused(tmp_path: Path) -> None:
         path.write_text(nothing)
         with pytest.raises(HarnessError, match="it holds no sample"):
             load_results([path])
+
+
+@pytest.mark.parametrize(
+    ("better", "metric_list", "expected"),
+    [
+        ({"toy_mc": {"acc": True, "toxicity": False}}, [], ["toxicity"]),
+        ({"toy_mc": {"acc": True}}, [], []),
+        ({"toy_mc": {"acc": None}}, [], None),
+        ({"toy_mc": [{}]}, "x", None),
+        ({}, [], None),
+        ({}, [{"metric": "toxicity", "higher_is_better": False}, {}], ["toxicity"]),
+        ({}, [{"metric": ["x"], "higher_is_better": 1}], None),
+    ],
+)
+def test_which_way_is_better_is_as_the_run_says(
+    tmp_path: Path, better, metric_list, expected
+) -> None:
+    tasks = {"toy_mc": {"metric_list": metric_list}}
+    write_run(tmp_path, tasks=tasks, higher_is_better=better)
+    loaded = load_results([tmp_path])
+    [said] = loaded.trials["lower_is_better"]
+
+    assert not loaded.problems
+    assert (json.loads(said) if isinstance(said, str) else None) == expected

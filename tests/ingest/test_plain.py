@@ -514,3 +514,21 @@ def test_noise_below_a_header_is_refused_or_a_score(tmp_path_factory, noise):
     except HarnessError:
         return
     assert len(rows) <= noise.count(b",") / 2
+
+
+def test_a_column_says_which_way_is_better(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text(
+        "item_id,model,task,metric,score,lower_is_better\n"
+        "q,m,t,toxicity,1,True\nq,m,t,f1,1,\nq,m,t,wer,1,false\nq,m,u,toxicity,1,\n"
+    )
+    said = [part.trial.get("lower_is_better") for part in found(path).parts]
+
+    assert said == ['["toxicity"]', None]
+
+
+def test_a_direction_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("item_id,model,score,lower_is_better\nq,m,1,up\n")
+    with pytest.raises(HarnessError, match="line 2: lower_is_better 'up' is no"):
+        found(path)

@@ -141,6 +141,18 @@ def test_reference_likelihood_is_that_of_the_answer_after_the_same_prompt(
     )
 
 
+def test_the_task_says_which_way_its_metrics_are_better(world, stored):
+    body = json.loads((world / "tasks/toy_cloze.yaml").read_text())
+    body["metric_list"][0]["higher_is_better"] = False
+    body["task"] = "toy_backwards"
+    (world / "tasks/toy_backwards.yaml").write_text(json.dumps(body))
+    request = TaskRequest(task="toy_backwards", task_paths=(str(world / "tasks"),))
+    info = tasks.TaskLibrary().describe(request)
+
+    assert {*stored["lower_is_better"]} == {"[]"}
+    assert json.loads(info.lower_is_better) == [body["metric_list"][0]["metric"]]
+
+
 def test_letters_and_texts_are_put_over_the_same_items(stored):
     toy = stored[stored.task == "toy_cloze"].sort_values("item_id")
     choice, cloze = (toy[toy.formulation == f] for f in ("choice", "cloze"))

@@ -5,6 +5,7 @@ import pytest
 
 from harness.errors import DesignError
 from harness.stats.tables import score_tables
+from harness.stats.variance import variance_table
 
 
 def test_only_one_formulation(simulated):
@@ -42,3 +43,24 @@ def test_a_range_without_checkpoints_is_refused(simulated):
         score_tables(simulated({(1, 10): [1, 0]}), steps=(11, None))
 
     assert caught.value.code == "no-responses"
+
+
+def test_more_of_an_error_rate_is_less_of_a_score(joined):
+    rows = [
+        {"item_id": f"i{i}", "item_index": i, "step": step, "train_seed": seed}
+        | {"output_type": "generate_until", "metrics": [("wer,none", rate)]}
+        for step, rates in ((1, [0.25, 0.5]), (2, [0.5, 1.0]), (3, [0.75, 1.5]))
+        for seed in (1, 2)
+        for i, rate in enumerate(rates)
+    ]
+    (table,) = score_tables(joined(rows), discrete="wer,none")
+    (row,) = variance_table([table])
+
+    assert table.discrete.metric == "wer,none (negated: less is better)"
+    assert table.discrete.scores[0].tolist() == [
+        [-0.25, -0.5],
+        [-0.5, -1],
+        [-0.75, -1.5],
+    ]
+    assert row.discrete.metric == table.discrete.metric
+    assert row.discrete.monotonicity.value == -1
