@@ -43,15 +43,20 @@ def test_each_pair_is_tested_as_two_models_are(sampled):
     (found,) = a_a(frame)
     (table,) = facet_scores(frame)
     scores = table.tensor("item")
-    p = [
-        paired_difference(scores[:, j], scores[:, i]).p_value
+    pairs = [
+        paired_difference(scores[:, j], scores[:, i])
         for i in range(5)
         for j in range(i)
     ]
+    p = [pair.p_value for pair in pairs]
 
     assert found.draws == "repeats"
     assert found.n_pairs == 10
     np.testing.assert_allclose(found.p_values, np.sort(p), rtol=1e-6)
+    assert sorted(zip(found.p_values, np.abs(found.differences), strict=True)) == [
+        pytest.approx(own)
+        for own in sorted((pair.p_value, abs(pair.difference.value)) for pair in pairs)
+    ]
 
 
 def test_the_rate_is_that_of_the_pairs_with_a_cautious_interval(sampled):
@@ -90,7 +95,8 @@ def test_the_interval_holds_the_rate_that_is_known():
         for one in range(6):
             draws = [Answers(scores=row[None]) for row in rng.normal(size=(8, 100))]
             moments = pair_moments(draws, Items(n=100))
-            sets.append((_Set((one,), 4, moments), p_values(moments)))
+            pairs = np.stack([p_values(moments), moments.difference])
+            sets.append((_Set((one,), 4, moments), pairs))
         labels = dict.fromkeys(
             ("task", "formulation", "num_fewshot", "generation", "metric")
         )
