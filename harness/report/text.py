@@ -63,6 +63,10 @@ FILLS = {
 """What to do about a caution; the page and the terminal print it after the reason."""
 
 
+ALARMS = frozenset({"identical-models"})
+"""Cautions without which no number of a comparison is to be read."""
+
+
 class Condition(Protocol):
     """Anything that says what was asked, and how."""
 

@@ -50,7 +50,12 @@ def test_same_comparison_same_page(two):
 def test_every_verdict_has_its_sign_and_word(two):
     shown = "".join(rows_of(two, "difference-forest-table"))
 
-    for words in ("▲ better", "▼ worse", "≈ no worse (within ±0.020)", "~ unclear"):
+    for words in (
+        "▲ better",
+        "▼ worse",
+        "≈ no worse (by no more than 0.020)",
+        "~ unclear",
+    ):
         assert words in shown
     for words in ("… too few data", "≠ not comparable", "chat template differs"):
         assert words in shown
@@ -309,3 +314,12 @@ def test_a_scoreboard_without_scores_says_why():
     assert "There is no score to show" in html
     assert 'id="standings-table"' not in html
     assert 'id="difference-forest-table"' not in html
+
+
+def test_models_that_are_the_same_are_told_before_any_number(unjudged):
+    same = comparing.Caution("identical-models", "a and b gave the same likelihoods")
+    html = render_comparison(replace(comparing.two(), cautions=(same,)), title="Same")
+    summary, _, differences = html.partition('<section id="differences"')
+
+    assert "<li>a and b gave the same likelihoods.</li>" in summary
+    assert "a and b gave the same likelihoods. The largest" in differences

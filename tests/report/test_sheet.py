@@ -47,3 +47,17 @@ def test_no_spreadsheet_runs_a_name():
     assert second["model"] == "'-1"
     assert (first["task"], second["task"]) == ("'=1+1", "")
     assert (first["n"], first["value"], second["value"]) == ("-1", "-0.5", "")
+
+
+def test_what_no_number_is_read_without_stands_above_the_table():
+    sheet = Sheet(
+        columns=(("task", False),),
+        parts=(("", (("t",),)),),
+        frame=pd.DataFrame,
+        alarms=("they are *the* same\x1b",),
+    )
+
+    assert as_text(sheet).startswith("they are *the* same\ufffd")
+    assert markup(sheet, "md").startswith(
+        "**they are \\*the\\* same\ufffd**\n\n| task |"
+    )

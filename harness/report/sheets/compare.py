@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from harness.report.sheets.calibration import calibration_lines
 from harness.report.sheets.sheet import NOTES, STANDING, Footnotes, Sheet
 from harness.report.text import (
+    ALARMS,
     UNDEFINED,
     clean,
     condition_name,
@@ -78,9 +79,14 @@ def _difference_sheet(
         notes=notes.texts,
         remarks=(
             *_remarks(comparison),
-            *(() if calibration is None else calibration_lines(calibration)),
+            *(
+                ()
+                if calibration is None or not rows
+                else calibration_lines(calibration)
+            ),
         ),
         sentences=(*_sentences(comparison), *_next(rows, next_command)),
+        alarms=tuple(_told_of_all(c) for c in comparison.cautions if c.code in ALARMS),
         frame=comparison.to_frame,
     )
 
@@ -147,6 +153,8 @@ def _score(side: Side) -> tuple[str, str]:
 
 
 def _remarks(comparison: Comparison) -> tuple[str, ...]:
+    if not comparison.tasks:
+        return _left_out(comparison)
     remarks = [
         "interval and verdict: after the correction, over each candidate's tasks; the "
         "average is one test",
@@ -164,11 +172,19 @@ def _remarks(comparison: Comparison) -> tuple[str, ...]:
         for metric, tasks in metrics.items()
     ]
     remarks.append(f"metric: {'; '.join(words)}")
-    remarks += [f"{c.text} [{c.code}]" for c in comparison.cautions]
-    remarks += [
-        f"{clean(what)}: {clean(reason)}" for what, reason in comparison.uncompared
-    ]
-    return tuple(remarks)
+    return (*remarks, *_left_out(comparison))
+
+
+def _left_out(comparison: Comparison) -> tuple[str, ...]:
+    """Return what was found in the data as a whole, and what has no row."""
+    return (
+        *(_told_of_all(c) for c in comparison.cautions if c.code not in ALARMS),
+        *(f"{clean(what)}: {clean(reason)}" for what, reason in comparison.uncompared),
+    )
+
+
+def _told_of_all(caution: Caution) -> str:
+    return f"{caution.text} [{caution.code}]"
 
 
 def _sentences(comparison: Comparison) -> tuple[str, ...]:
@@ -177,7 +193,8 @@ def _sentences(comparison: Comparison) -> tuple[str, ...]:
     for name in comparison.names[1:]:
         rows = [row for row in comparison.differences if row.candidate.name == name]
         if not rows:
-            sentences.append(f"{clean(name)}: no task that {baseline} was asked, too.")
+            told = f"{clean(name)}: there is no task to compare it with {baseline} at."
+            sentences.append(told)
             continue
         n_tested = sum(row.p_adjusted == row.p_adjusted for row in rows)
         how = CORRECTIONS[comparison.correction]

@@ -44,6 +44,8 @@ class Sheet:
         Unnumbered notes below the table.
     sentences : tuple of str
         What was found.
+    alarms : tuple of str
+        What stands above the table, since no number is to be read without it.
     frame : callable
         Returns the numbers in full, tidy, for CSV.
     """
@@ -55,6 +57,7 @@ class Sheet:
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Take from all that is shown what could steer a terminal."""
@@ -63,7 +66,7 @@ class Sheet:
             for title, rows in self.parts
         )
         object.__setattr__(self, "parts", parts)
-        for name in ("notes", "remarks", "sentences"):
+        for name in ("notes", "remarks", "sentences", "alarms"):
             object.__setattr__(self, name, tuple(map(clean, getattr(self, name))))
 
 
@@ -125,6 +128,8 @@ def show(sheet: Sheet, *, console: Console | None = None) -> None:
     if not console.is_terminal:
         # A file or a pipe has no edge to fold at.
         console = Console(file=console.file, width=200)
+    for alarm in sheet.alarms:
+        console.print(Text(alarm, style="bold"))
     for title, rows in sheet.parts:
         table = _rich_table(sheet.columns, rows, title=title)
         # Where even folded names leave no room, lines run on: no number is cut.
@@ -170,6 +175,7 @@ def markup(sheet: Sheet, format_: str) -> str:
     columns = (((sheet.label, False),) if sheet.label else ()) + sheet.columns
     names = [name.replace("\n", " ") or "notes" for name, _ in columns]
     lines = [
+        *(f"**{escaped(alarm)}**\n" for alarm in sheet.alarms),
         f"| {' | '.join(names)} |",
         f"|{'|'.join('--:' if right else '---' for _, right in columns)}|",
     ]

@@ -261,7 +261,7 @@ def _note(row: TaskDifference) -> str:
 
 def difference_findings(comparison: Comparison) -> list[str]:
     """Return what each candidate is, beside the baseline, in plain sentences."""
-    told = []
+    told = _alarms(comparison)
     for name in candidates(comparison):
         rows = [r for r in comparison.differences if r.candidate.name == name]
         if not rows:
@@ -282,10 +282,19 @@ def difference_findings(comparison: Comparison) -> list[str]:
 
 
 def _forest_sentence(comparison: Comparison, rows: Sequence[_Row]) -> str:
-    surest = [one for one in rows if one.row.verdict in ("better", "worse")]
-    own = [one for one in surest if not one.is_average]
     if not rows:
         return "No task was put to both a candidate and the baseline."
+    return " ".join([*_alarms(comparison), _forest_finding(comparison, rows)])
+
+
+def _alarms(comparison: Comparison) -> list[str]:
+    found = (c.text for c in comparison.cautions if c.code in text.ALARMS)
+    return [f"{text.clean(words)}." for words in found]
+
+
+def _forest_finding(comparison: Comparison, rows: Sequence[_Row]) -> str:
+    surest = [one for one in rows if one.row.verdict in ("better", "worse")]
+    own = [one for one in surest if not one.is_average]
     if not any(_is_judged(one.row) for one in rows):
         return f"No difference could be judged. {_why_unjudged(rows)}"
     level = f"{100 * comparison.confidence_level:g} %"
