@@ -815,20 +815,23 @@ def shell(tmp_path_factory):
 @pytest.mark.parametrize(
     "command",
     [
-        "variance results/example | head -1 >/dev/null",
-        "variance results/example --json | head -1 >/dev/null",
-        "variance results/example --format csv | true",
-        "status results/example | true",
-        "store info results/example --json | true",
-        "report results/example -o - | head -1 >/dev/null",
-        "schema suite | true",
-        "--help | true",
+        "variance results/example",
+        "variance results/example --json",
+        "variance results/example --format csv",
+        "status results/example",
+        "store info results/example --json",
+        "report results/example -o -",
+        "export results/example --to csv -o -",
+        "schema suite",
+        "--help",
     ],
 )
 def test_a_reader_that_leaves_early_gets_no_traceback(shell, command):
-    told = shell(f"evalvar {command}", capture_output=True)
+    """As with programs that SIGPIPE ends: a verdict that nobody saw is no success."""
+    line = f"{{ evalvar {command}; echo $? >&2; }} | {{ exec 0<&-; }}"
+    told = shell(line, capture_output=True)
 
-    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    assert (told.stdout, told.stderr) == ("", "141\n")
 
 
 def steps(session):

@@ -19,7 +19,7 @@ from harness.cli import (  # noqa: F401
 )  # fmt: skip
 
 # isort: on
-from harness.cli.app import BAD_INPUT, INCOMPLETE, OK, app
+from harness.cli.app import BAD_INPUT, INCOMPLETE, LEFT, OK, app
 from harness.cli.streams import say
 from harness.errors import HarnessError, InputError
 
@@ -52,8 +52,9 @@ def main() -> None:
     except HarnessError as error:
         say(f"evalvar: {error} [{error.code}]")
         sys.exit(BAD_INPUT if isinstance(error, InputError) else INCOMPLETE)
-    except BrokenPipeError:  # whoever read has left
+    except BrokenPipeError:  # whoever read has left, as SIGPIPE tells other programs
         _leave_stdout()
+        sys.exit(LEFT)
     except OSError as error:
         if error.filename or error.errno not in {errno.ENOSPC, errno.EBADF, errno.EIO}:
             raise
@@ -69,6 +70,10 @@ def _run() -> int:
     """Return the exit status; say of options in one line what typer puts in a box."""
     try:
         return app(prog_name="evalvar", standalone_mode=False) or OK
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # to typer that is a 1
+            raise ended.__context__ from None
+        raise
     except TyperException as error:
         text = error.format_message().rstrip(".").replace("Value error, ", "")
         if not text:  # a group without a command has shown its help

@@ -11,12 +11,13 @@ from typer.core import TyperGroup
 from harness import __version__
 
 OK, BUG, BAD_INPUT, REGRESSION, INCONCLUSIVE, INCOMPLETE = 0, 1, 2, 3, 4, 5
-INTERRUPTED = 130
+INTERRUPTED, LEFT = 130, 141
 
 RUN, ANALYSE, SHARE, KEEP = "Run", "Analyse", "Share", "Keep"
 
 EPILOG = """Exit status: 0 done; 1 a bug; 2 bad input or options; 3 regression;
-4 inconclusive; 5 run incomplete, some trials failed; 130 interrupted, resumable."""
+4 inconclusive; 5 run incomplete, some trials failed; 130 interrupted, resumable;
+141 whoever read the output left before its end."""
 
 
 class _Interruptible(TyperGroup):
