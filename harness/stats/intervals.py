@@ -435,6 +435,8 @@ def hall_p_of_moments(
     return np.asarray(2 * stdtr(df, -np.sqrt(n) * np.abs(g)))
 
 
+# Squares of scores beyond 1e154 are infinite: such means have no interval.
+@np.errstate(over="ignore", invalid="ignore")
 def _sd_and_skewness(scores: Floats, mean: Floats) -> tuple[Floats, Floats]:
     """Return SD (ddof=1) and skewness; ``nan`` for a series of one score only."""
     n = scores.shape[-1]

@@ -35,6 +35,9 @@ class Moments:
     variance, skewness, n_units, df : ndarray
         Of the mean difference over items, or clusters of them: squared standard error,
         skewness of the units, their number and degrees of freedom.
+    n_even : ndarray
+        ``1 / w``, w being the largest weight of a unit in the mean: `n_units`, where
+        all weigh the same.
     n_better, n_worse : ndarray
         Items on which the second is right and the first is not, and the reverse;
         ``nan`` where scores are not 0 and 1, or items are clustered.
@@ -53,6 +56,7 @@ class Moments:
     variance: Floats
     skewness: Floats
     n_units: Floats
+    n_even: Floats
     df: Floats
     n_better: Floats
     n_worse: Floats
@@ -73,6 +77,12 @@ class Moments:
         return np.asarray(~np.isnan(self.n_better) & np.isinf(self.seed_df))
 
     @property
+    def is_equal(self) -> Flags:
+        """Which are of scores that are the same on every item, but not counted."""
+        is_flat = (self.difference == 0) & (self.variance == 0)
+        return np.asarray(is_flat & ~self.is_counted)
+
+    @property
     def se(self) -> Floats:
         """Standard error over all that is drawn."""
         return np.sqrt(self.variance + np.maximum(self.seed - self.interaction, 0))
@@ -89,7 +99,8 @@ class Moments:
     def unknown(n: int) -> Moments:
         """Return `n` differences over no items."""
         nothing = np.full(n, np.nan)
-        known = {"n_units": np.ones(n), "df": np.ones(n), "seed": np.zeros(n)}
+        known = {name: np.ones(n) for name in ("n_units", "n_even", "df")}
+        known["seed"] = np.zeros(n)
         known |= {"interaction": np.zeros(n), "seed_df": np.full(n, np.inf)}
         known["least_p"] = np.zeros(n)
         return Moments(**{f.name: known.get(f.name, nothing) for f in fields(Moments)})
@@ -134,6 +145,17 @@ class Items:
         """Degrees of freedom of a variance over independent items."""
         n_tasks = 1 if self.tasks is None else int(self.tasks.max()) + 1
         return max(self.n_units - float(n_tasks), 1.0)
+
+    @property
+    def n_even(self) -> float:
+        """Units of the largest weight that would make up the whole."""
+        weights = np.full(self.n, 1 / self.n)
+        if self.tasks is not None:
+            size = np.bincount(self.tasks)
+            weights = 1 / (len(size) * size[self.tasks])
+        if self.codes is not None:
+            weights = np.bincount(self.codes, weights=weights)
+        return 1 / float(weights.max())
 
     def means(self, rows: Floats) -> Floats:
         """Return the mean of each row; of its tasks' means where there are several."""
@@ -182,6 +204,8 @@ class Answers:
     run: object = None
 
 
+# Squares of scores beyond 1e154 are infinite: such differences have no interval.
+@np.errstate(over="ignore", invalid="ignore")
 def pair_moments(
     choices: Sequence[Answers], items: Items, *, over_seeds: bool = True
 ) -> Moments:
@@ -264,6 +288,7 @@ def pair_moments(
                 * (squares * errors).sum(-1)
                 / _safe(sums) ** 1.5,
                 n_units=np.full(len(errors), float(n_units)),
+                n_even=np.full(len(errors), items.n_even),
                 df=df,
                 n_better=np.where(both, (means[later] > means[i]).sum(-1), np.nan),
                 n_worse=np.where(both, (means[later] < means[i]).sum(-1), np.nan),
@@ -321,6 +346,13 @@ def intervals(
     it were always the same share: with it 95 % intervals cover 93 to 98 % from 3 seeds
     on, and 99.9 % ones keep their level.
 
+    Where scores of several seeds, repeats or tasks are the same on every item, their
+    spread says nothing. Of units that differ with a larger probability than ``1 -
+    alpha^(1 / n)`` one would be among n, which is the rule of three. With W the
+    `widest` difference, l and u then are::
+
+        W (1 - alpha^(1 / n_even)),   alpha = 1 - level
+
     Parameters
     ----------
     levels : float or ndarray
@@ -351,6 +383,14 @@ def intervals(
             confidence_level=levels[counted],
         )
         low[counted], high[counted] = ends
+    equal = np.flatnonzero(moments.is_equal)
+    if len(equal):
+        part = moments[equal]
+        share = -np.expm1(np.log1p(-levels[equal]) / part.n_even)
+        most = np.broadcast_to(widest, levels.shape)[equal]
+        half = np.where(np.isfinite(most), most * share, np.nan)
+        half = np.sqrt(half**2 + _of_seeds(part, q[equal]))
+        low[equal], high[equal] = -half, half
     is_open = _exact_p(moments) >= 1 - levels
     low = np.where(is_open, np.minimum(low, 0), low)
     high = np.where(is_open, np.maximum(high, 0), high)
@@ -381,6 +421,7 @@ def p_values(moments: Moments) -> Floats:
     n_apart = moments.n_better + moments.n_worse
     z = np.abs(moments.n_better - moments.n_worse) / np.sqrt(np.maximum(n_apart, 1))
     out[counted] = 2 * ndtr(-z[counted])
+    out[moments.is_equal] = 1
     return np.maximum(out, _exact_p(moments))
 
 
@@ -430,11 +471,22 @@ def _distances(moments: Moments, q: Floats) -> tuple[Floats, Floats]:
     drawn = np.flatnonzero(np.isfinite(moments.seed_df))
     if len(drawn):
         z, part = q[drawn], moments[drawn]
-        t = -stdtrit(part.seed_df, tail[drawn])
-        extra = np.maximum(t * (t * part.seed - z * part.interaction), 0)
+        extra = _of_seeds(part, z)
         below[drawn] = -np.sqrt(below[drawn] ** 2 + extra)
         above[drawn] = np.sqrt(above[drawn] ** 2 + extra)
     return below, above
+
+
+def _of_seeds(moments: Moments, q: Floats) -> Floats:
+    """Return what training seeds add to a squared distance; 0 where they are given."""
+    from scipy.special import ndtr, stdtrit
+
+    out = np.zeros(len(moments))
+    drawn = np.flatnonzero(np.isfinite(moments.seed_df))
+    part, z = moments[drawn], q[drawn]
+    t = -stdtrit(part.seed_df, ndtr(-z))
+    out[drawn] = np.maximum(t * (t * part.seed - z * part.interaction), 0)
+    return out
 
 
 def _safe(squares: Floats) -> Floats:

@@ -238,3 +238,45 @@ def test_intervals_over_seeds_and_items_cover(n_seeds, spread, is_binary):
     assert covered > (0.925 if n_seeds == 2 else 0.93)
     assert covered < (0.995 if n_seeds == 2 else 0.985)
     assert missed_999 / n_sims < 0.006
+
+
+def test_scores_that_are_the_same_everywhere_leave_a_rule_of_three():
+    table = scores(np.random.default_rng(3), n_items=300)
+    seeds = np.repeat(table, 2, axis=0) * 0.5
+    tasks = np.repeat([0, 1], [100, 200])
+    for given, items, n in (
+        (table * 0.5, Items(n=300), 300),
+        (table, Items(n=300, tasks=tasks), 200),
+        (table, Items(n=300, codes=np.repeat([0, 1, 2], [60, 60, 180])), 300 / 180),
+        (seeds, Items(n=300), 300),
+    ):
+        found = pair_moments(answers(given, given), items)
+        low, high = intervals(found, 0.95, widest=2.0)
+
+        # The probability that no unit differs is 5 % where so large a share does.
+        assert_allclose((1 - high / 2) ** n, 0.05)
+        assert_allclose(low, -high)
+        assert p_values(found) == 1
+        assert np.isnan(intervals(found, 0.95)[0])
+
+
+def test_seeds_that_differ_stay_in_the_interval_of_equal_means():
+    rng = np.random.default_rng(4)
+    first = rng.random((3, 200)) + np.array([[0.0], [0.1], [0.2]])
+    moments = pair_moments(answers(first, first), Items(n=200))
+    given = moments.for_these_seeds
+
+    low, high = (ends[0] for ends in intervals(moments, 0.95, widest=1.0))
+    least = intervals(given, 0.95, widest=1.0)[1][0]
+    assert low == -high
+    assert high > 0.1 > least > 0
+
+
+def test_scores_beyond_what_can_be_squared_have_no_interval():
+    big = np.full((1, 200), 1e300)
+    some = big * np.random.default_rng(5).random((1, 200))
+    for first, second in ((big, -big), (some, -some)):
+        found = pair_moments(answers(first, second), Items(n=200))
+
+        assert found.difference[0] < -1e299
+        assert np.isnan(intervals(found, 0.95)[0])
