@@ -33,6 +33,9 @@ from harness.yaml_files import (
 Tier = Literal["critical", "supporting", "advisory"]
 TIERS: tuple[Tier, ...] = ("critical", "supporting", "advisory")
 
+GATED: tuple[Tier, ...] = ("critical", "supporting")
+"""Tiers that can fail."""
+
 Answer = Literal["fail", "warn", "pass"]
 """What becomes of a gate that is inconclusive."""
 
