@@ -791,6 +791,26 @@ def test_the_base_install_says_what_running_needs(world, tmp_path, arguments):
     assert begun in ([], ["training the zoo …"])
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("import", "."), "trials read to their end are stored, the same command does"),
+        (("variance", "."), "the same command begins anew"),
+    ],
+)
+def test_an_interruption_says_what_holds_for_the_command(
+    evalvar, monkeypatch, command, says
+):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.store.Store.__init__", interrupted)
+    status, out, err = evalvar(*command)
+
+    assert (status, out) == (130, "")
+    assert f"evalvar: interrupted; {says}" in err
+
+
 # ---- pipes and sessions ----------------------------------------------------------
 
 

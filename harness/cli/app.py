@@ -20,18 +20,23 @@ EPILOG = """Exit status: 0 done; 1 a bug; 2 bad input or options; 3 regression;
 141 whoever read the output left before its end."""
 
 
+KEPT = {
+    "run": "what was finished is stored, the same command does the rest",
+    "import": "trials read to their end are stored, the same command does the rest",
+    "gate": "what --confirm finished is stored, the same command does the rest",
+}
+"""What an interruption leaves of a command that writes."""
+
+
 class _Interruptible(TyperGroup):
-    """Ends with 130 on Ctrl-C, and says that nothing is lost."""
+    """Ends with 130 on Ctrl-C, and says what is not lost."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            print(
-                "evalvar: interrupted; what was finished is stored, "
-                "the same command does the rest",
-                file=sys.stderr,
-            )
+            left = KEPT.get(ctx.invoked_subcommand, "the same command begins anew")
+            print(f"evalvar: interrupted; {left}", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
 
 

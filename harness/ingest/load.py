@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +45,9 @@ READERS: tuple[Reader, ...] = (
 HELD_BYTES = 2**26
 """A part that is larger is read twice instead of being held, and what was read is
 written when it is more."""
+
+COMMIT_SECONDS = 5.0
+"""Trials that are whole wait no longer for the next one."""
 
 TOLD_BYTES = 2**26
 """Of a larger file it is told how far it is read."""
@@ -259,15 +263,19 @@ def import_results(
     known = {trial_id for trial_id, said in status.items() if said == "done"}
     trials, aggregates = [], {}
     writer = _Writer(None if dry_run else store)
-    for taken in source:
-        if not isinstance(taken, _Taken):
-            aggregates[taken["aggregate_id"]] = taken
-            continue
-        is_new = taken.trial_id not in known
-        known.add(taken.trial_id)
-        trials.append(taken.imported(is_new))
-        if is_new:
-            writer.add(taken)
+    try:
+        for taken in source:
+            if not isinstance(taken, _Taken):
+                aggregates[taken["aggregate_id"]] = taken
+                continue
+            is_new = taken.trial_id not in known
+            known.add(taken.trial_id)
+            trials.append(taken.imported(is_new))
+            if is_new:
+                writer.add(taken)
+    except KeyboardInterrupt:
+        writer.flush()
+        raise
     writer.flush()
     scored = set(there.aggregates()["aggregate_id"].to_pylist()) if there else set()
     new = {name: row for name, row in aggregates.items() if name not in scored}
@@ -515,6 +523,7 @@ class _Writer:
         self._rows: list[pa.Table] = []
         self._trials: list[dict[str, Any]] = []
         self._size = 0
+        self._committed_at = time.monotonic()
 
     def add(self, taken: _Taken) -> None:
         """Write a trial, now or with the next."""
@@ -530,13 +539,18 @@ class _Writer:
             if self._size > HELD_BYTES:
                 self.flush()
         self._trials.append(row)
+        if time.monotonic() - self._committed_at > COMMIT_SECONDS:
+            self.flush()
 
     def flush(self) -> None:
         """Commit what there is: responses first, then the trials that are whole."""
-        if self.store is not None and (self._rows or self._trials):
-            trials = pa.Table.from_pylist(self._trials, schema=TRIALS)
-            self._made(self.store).append(trials, self._rows)
+        rows, trials = self._rows, self._trials
+        # An interruption on the way must not write them once more.
         self._rows, self._trials, self._size = [], [], 0
+        if self.store is not None and (rows or trials):
+            made = pa.Table.from_pylist(trials, schema=TRIALS)
+            self._made(self.store).append(made, rows)
+        self._committed_at = time.monotonic()
 
     def add_aggregates(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Write scores without items."""
@@ -603,9 +617,8 @@ def _nothing(paths: Sequence[str | Path], problems: Sequence[Problem]) -> InputE
             code="results-missing",
         )
     first = problems[0]
-    place = first.file if first.line is None else f"{first.file}:{first.line}"
     more = f", and {len(problems) - 1} more problems" if len(problems) > 1 else ""
     return InputError(
-        f"{named}: nothing could be read; {place}: {first.reason}{more}",
+        f"{named}: nothing could be read; {first.place}: {first.reason}{more}",
         code=first.code,
     )

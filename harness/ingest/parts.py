@@ -64,6 +64,11 @@ class Problem:
     task: str | None = field(default=None, compare=False)
     """Whose answers to what it is about, where that is known."""
 
+    @property
+    def place(self) -> str:
+        """The file, with its line if one is to blame."""
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:

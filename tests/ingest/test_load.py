@@ -137,6 +137,38 @@ def test_an_import_that_is_killed_leaves_whole_trials(tmp_path: Path) -> None:
 # ---- identity ------------------------------------------------------------------------
 
 
+def test_an_interrupted_import_keeps_what_it_has_read(tmp_path: Path) -> None:
+    for model in "abc":
+        (tmp_path / f"{model}.csv").write_text(f"item_id,model,score\ni,{model},1\n")
+
+    def stop(done: float, total: float, name: str) -> None:
+        if name == "c.csv":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_results(tmp_path / "s", [tmp_path], listen=stop)
+    store = Store(tmp_path / "s")
+
+    assert store.verify() == []
+    assert sorted(store.trials()["model"].to_pylist()) == ["a", "b"]
+    assert import_results(store, [tmp_path]).n_new == 1
+
+
+def test_whole_trials_do_not_wait_for_long(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(load, "COMMIT_SECONDS", -1.0)
+    stored = []
+
+    def look(done: float, total: float, name: str) -> None:
+        if name != "a.csv":
+            stored.append(len(Store(tmp_path / "s").trials()))
+
+    for model in "abc":
+        (tmp_path / f"{model}.csv").write_text(f"item_id,model,score\ni,{model},1\n")
+    import_results(tmp_path / "s", [tmp_path], listen=look)
+
+    assert stored == [1, 2, 3]
+
+
 def test_a_pattern_completes_what_a_file_does_not_say(tmp_path: Path) -> None:
     for seed in (0, 1):
         silent_run(tmp_path / f"tiny/seed{seed}/step40", shift=seed)
