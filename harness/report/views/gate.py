@@ -203,7 +203,7 @@ def _table(result: GateResult, cells: list[Gated], names: list[str]) -> Table:
                     detail=text.clean(missing_words(one)),
                     tone="worse" if one.decision == "fail" else "",
                 ),
-                *[Cell(text=text.UNDEFINED, reason="not asked")] * 9,
+                *[Cell(text=text.UNDEFINED, reason="no comparison")] * 9,
             ),
             task=one.task,
         )
