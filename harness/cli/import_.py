@@ -8,16 +8,11 @@ import typer
 
 from harness.cli.app import BAD_INPUT, INCOMPLETE, RUN, app
 from harness.cli.options import Json
-from harness.cli.streams import print_json, say
+from harness.cli.streams import print_json, say, say_problems
 from harness.errors import InputError
 
 if TYPE_CHECKING:
-    from harness.ingest.load import Imported
-    from harness.ingest.parts import Problem
     from harness.store import Store
-
-MOST_PROBLEMS = 20
-"""So many are told one by one; all of them are in the JSON."""
 
 
 @app.command(
@@ -83,7 +78,10 @@ def import_(
         if not dry_run:
             following = "compare" if imported.trials else "status"
             print(f"next: evalvar {following} {store}")
-    _say_problems(imported)
+    say_problems(imported.problems)
+    if imported.n_left_out:
+        others = "everything else" if imported.n_found else "nothing"
+        say(f"{imported.n_left_out} left out, {others} was taken")
     if not imported.n_found:
         raise typer.Exit(BAD_INPUT)
     if imported.n_left_out:
@@ -100,20 +98,3 @@ def _opened(store: str) -> Store | str:
         if error.code != "store-missing":
             raise
     return store
-
-
-def _say_problems(imported: Imported) -> None:
-    for problem in imported.problems[:MOST_PROBLEMS]:
-        say(f"{_place(problem)}: {problem.reason} [{problem.code}]")
-    more = len(imported.problems) - MOST_PROBLEMS
-    if more > 0:
-        say(f"{more} more problems; --json lists all")
-    if imported.n_left_out:
-        others = "everything else" if imported.n_found else "nothing"
-        say(f"{imported.n_left_out} left out, {others} was taken")
-
-
-def _place(problem: Problem) -> str:
-    if problem.line is None:
-        return problem.file
-    return f"{problem.file}:{problem.line}"

@@ -16,15 +16,33 @@ from harness.errors import InputError, RunError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from harness.ingest.parts import Problem
     from harness.report.sheets.sheet import Sheet
     from harness.store import Store
+
+
+MOST_PROBLEMS = 20
+"""So many are told one by one; all of them are in the JSON of an import."""
 
 
 def open_store(store: str) -> Store:
     """Return a store that is there."""
     from harness.store import Store
 
-    return Store(store)
+    try:
+        return Store(store)
+    except InputError as error:
+        from harness.ingest.load import holds_results
+
+        if error.code not in ("store-missing", "not-a-store"):
+            raise
+        if "://" in store or not holds_results(store):
+            raise
+        raise InputError(
+            f"{store}: results of other tools, and no store; `evalvar import {store} "
+            "--store NEW` makes one of them",
+            code=error.code,
+        ) from None
 
 
 def asked_responses(
@@ -197,3 +215,12 @@ def show_rows(
     else:
         for sheet in sheets:
             show(sheet)
+
+
+def say_problems(problems: Sequence[Problem]) -> None:
+    """Say what of foreign files could not be taken, or was taken otherwise."""
+    for problem in problems[:MOST_PROBLEMS]:
+        say(f"{problem.place}: {problem.reason} [{problem.code}]")
+    more = len(problems) - MOST_PROBLEMS
+    if more > 0:
+        say(f"{more} more problems; `evalvar import --json` lists all")

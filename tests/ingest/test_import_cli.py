@@ -10,7 +10,7 @@ import pytest
 from ingest.lm_eval_files import TIME, choice_sample, write_run, write_samples
 
 from harness import cli
-from harness.cli.import_ import MOST_PROBLEMS
+from harness.cli.streams import MOST_PROBLEMS
 from harness.store import Store
 
 DATA = Path(__file__).parent / "data" / "lm_eval"
@@ -113,7 +113,7 @@ def test_where_a_file_is_broken_the_others_go_in(evalvar, tmp_path: Path) -> Non
         "in/0.json:1: it is no JSON: Expecting property name enclosed in double" in err
     )
     assert lines[-2:] == [
-        "1 more problems; --json lists all",
+        "1 more problems; `evalvar import --json` lists all",
         "21 left out, everything else was taken",
     ]
     status, out, _ = evalvar("import", "in", "--json")
