@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.frames import CONDITION
-from harness.stats.compare.contestants import contestants
+from harness.stats.compare.contestants import asked_conditions, contestants
 from harness.stats.tables import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.stats.compare.results import Choice, Comparison
+    from harness.stats.compare.results import Comparison
 
 
 class Unmet(NamedTuple):
@@ -32,7 +32,7 @@ def unmet(responses: pd.DataFrame, comparison: Comparison) -> tuple[Unmet, ...]:
         That `comparison` is of, of a baseline and one candidate.
     """
     baseline, candidate = comparison.choices
-    asked = _asked(responses, baseline), _asked(responses, candidate)
+    asked = tuple(asked_conditions(responses, one) for one in comparison.choices)
     rows = {
         tuple(plain(getattr(row, name)) for name in CONDITION)
         for row in comparison.differences
@@ -61,15 +61,6 @@ def unmet(responses: pd.DataFrame, comparison: Comparison) -> tuple[Unmet, ...]:
             why = f"{_words(condition)}: {why}"
         found.append(Unmet(task=condition[0], reason=why, is_own=is_own))
     return tuple(found)
-
-
-def _asked(responses: pd.DataFrame, choice: Choice) -> set[tuple[Any, ...]]:
-    """Return the conditions of a choice's answers, whether or not they have scores."""
-    step = responses["step"]
-    is_step = step.isna() if choice.step is None else step.eq(choice.step).fillna(False)
-    mine = responses["model"].eq(choice.model) & is_step
-    rows = responses.loc[mine.to_numpy(dtype=bool), list(CONDITION)].drop_duplicates()
-    return {tuple(map(plain, row)) for row in rows.itertuples(index=False)}
 
 
 def _words(condition: tuple[Any, ...]) -> str:

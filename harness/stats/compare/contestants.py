@@ -207,6 +207,15 @@ def _contestant(
     )
 
 
+def asked_conditions(responses: pd.DataFrame, choice: Choice) -> set[Condition]:
+    """Return the conditions of a choice's answers, whether or not they have scores."""
+    step = responses["step"]
+    is_step = step.isna() if choice.step is None else step.eq(choice.step).fillna(False)
+    mine = responses["model"].eq(choice.model) & is_step
+    rows = responses.loc[mine.to_numpy(dtype=bool), list(CONDITION)].drop_duplicates()
+    return {tuple(map(plain, row)) for row in rows.itertuples(index=False)}
+
+
 def closest(
     baseline: Contestant,
     candidates: Sequence[Contestant],
