@@ -99,8 +99,8 @@ Tasks = Annotated[
 Missing = Literal["fail", "inconclusive", "ignore"]
 
 MISSING = (
-    "What it means when the candidate was not asked a task that the baseline was, or "
-    "that is named in full."
+    "What it means when the candidate has no score at a task: it was not asked what "
+    "the baseline was, or what is named in full, or its answers could not be scored."
 )
 
 
