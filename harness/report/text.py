@@ -824,11 +824,11 @@ def point_sentence(name: str, point: TrendPoint, metric: str) -> str:
 
 
 def verdict(row: TaskDifference) -> str:
-    """Return a verdict in words, with its sign; of no worse, than by how much."""
-    within = ""
+    """Return a verdict in words, with its sign; of no worse, by how much."""
+    loss = ""
     if row.verdict == "no worse" and row.delta is not None:
-        within = f" (within ±{spread(row.delta)})"
-    return f"{SIGNS[row.verdict]} {row.verdict}{within}"
+        loss = f" (by no more than {spread(row.delta)})"
+    return f"{SIGNS[row.verdict]} {row.verdict}{loss}"
 
 
 def difference_sentence(name: str, row: TaskDifference) -> str:
@@ -843,7 +843,7 @@ def difference_sentence(name: str, row: TaskDifference) -> str:
             f"difference {signed(row.difference.value)}"
             + (f" {ends} ({level})" if ends else "")
         )
-        if ends := signed_interval(row.simultaneous):
+        if ends := signed_interval(row.corrected):
             told.append(f"after correction {ends}")
         if row.sequential and (ends := signed_interval(row.sequential)):
             told.append(f"however often looked at {ends}")

@@ -75,7 +75,7 @@ def difference(task, baseline, candidate, verdict, **changes):
         "over_items": Interval(value - 0.03, value + 0.03)
         if is_drawn
         else Interval(nan, nan),
-        "simultaneous": Interval(value - 0.055, value + 0.055)
+        "corrected": Interval(value - 0.055, value + 0.055)
         if is_drawn
         else Interval(nan, nan),
         "p_value": 0.01 if is_drawn else nan,

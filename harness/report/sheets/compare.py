@@ -128,7 +128,7 @@ def _cells(row: TaskDifference, notes: Footnotes) -> tuple[str, ...]:
         *_score(row.baseline),
         *_score(row.candidate),
         signed(row.difference.value) if is_shown else "",
-        signed_interval(row.simultaneous) if is_shown else "",
+        signed_interval(row.corrected) if is_shown else "",
         spread(row.smallest_detectable) if is_shown else "",
         words,
         notes.marks(told),

@@ -206,7 +206,7 @@ def _forest_row(one: _Row) -> tuple[ForestRow, dict[str, Any]]:
         mark=row.verdict,
         value=row.difference.value,
         interval=row.difference.interval,
-        outer=row.simultaneous,
+        outer=row.corrected,
         delta=row.delta,
         is_average=one.is_average,
     ), {
@@ -309,9 +309,9 @@ def _forest_finding(comparison: Comparison, rows: Sequence[_Row]) -> str:
         f"The largest sure difference: {text.clean(largest.row.candidate.name)} is "
         f"{largest.row.verdict} on {largest.name}, "
         f"{text.signed(largest.row.difference.value)} "
-        f"{text.signed_interval(largest.row.simultaneous)} once all tasks are allowed "
-        f"for. Thick lines are {level} intervals of one task alone, thin ones hold for "
-        "all tasks together, and verdicts are theirs."
+        f"{text.signed_interval(largest.row.corrected)} once all tasks are allowed "
+        f"for. Thick lines are {level} intervals of one task alone, thin ones allow "
+        "for all tasks, and verdicts are theirs."
     )
 
 
@@ -380,7 +380,7 @@ def _difference_line(one: _Row) -> Line:
                 number(row.difference.value, text.signed),
                 detail=ends(row.difference.interval),
             ),
-            Cell(text=ends(row.simultaneous) or text.UNDEFINED),
+            Cell(text=ends(row.corrected) or text.UNDEFINED),
             Cell(text=ends(row.sequential) or text.UNDEFINED)
             if row.sequential
             else Cell(text=text.UNDEFINED, reason="was not asked for"),

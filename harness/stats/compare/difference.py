@@ -373,7 +373,7 @@ def intervals(
         np.asarray(levels, dtype=np.float64), moments.difference.shape
     )
     q = -ndtri((1 - levels) / 2)
-    low, high = (moments.difference + side for side in _distances(moments, q))
+    low, high = (moments.difference + side for side in distances(moments, q))
     counted = np.flatnonzero(moments.is_counted)
     if len(counted):
         ends = tango_interval(
@@ -440,7 +440,7 @@ def _p_over_seeds(moments: Moments) -> Floats:
     low, high = np.zeros(len(moments)), np.full(len(moments), MOST_SURE)
     for _ in range(44):
         middle = (low + high) / 2
-        below, above = _distances(moments, middle)
+        below, above = distances(moments, middle)
         is_outside = np.where(moments.difference > 0, -below, above) < d
         low, high = (
             np.where(is_outside, middle, low),
@@ -450,8 +450,11 @@ def _p_over_seeds(moments: Moments) -> Floats:
     return np.where(np.isnan(moments.skewness), np.nan, p)
 
 
-def _distances(moments: Moments, q: Floats) -> tuple[Floats, Floats]:
-    """Return where the ends lie from the difference, at two-sided normal quantiles."""
+def distances(moments: Moments, q: Floats) -> tuple[Floats, Floats]:
+    """Return how far from the difference `intervals` end, at normal quantiles.
+
+    Two-sided ones; of scores that are not counted, and without exact tests.
+    """
     from scipy.special import ndtr, stdtrit
 
     tail = ndtr(-q)

@@ -18,6 +18,20 @@ from harness.stats.sequential import (
 Floats = npt.NDArray[np.float64]
 
 
+def quantiles(
+    moments: Moments, levels: Floats | float, *, n_target: int | None = None
+) -> Floats:
+    """Return the two-sided normal quantile that an interval of each level reaches to.
+
+    Of confidence sequences that are narrowest at `n_target` items, where it is given.
+    """
+    from scipy.special import ndtri
+
+    if n_target is None:
+        return np.asarray(-ndtri((1 - np.asarray(levels)) / 2))
+    return sequence_quantile(moments.n_units, levels, n_target=n_target)
+
+
 def anytime_intervals(
     moments: Moments,
     levels: Floats | float,
@@ -44,7 +58,7 @@ def anytime_intervals(
     levels = np.broadcast_to(
         np.asarray(levels, dtype=np.float64), moments.difference.shape
     )
-    z = sequence_quantile(moments.n_units, levels, n_target=n_target)
+    z = quantiles(moments, levels, n_target=n_target)
     low, high = intervals(moments, 1 - 2 * ndtr(-z), widest=widest)
     counted = np.flatnonzero(moments.is_counted)
     if len(counted):

@@ -30,10 +30,13 @@ def corrected(
               of the others
 
     An interval at its level leaves 0 out just where the adjusted p-value is below
-    alpha. Holm's holds the chance of any false finding, whatever the dependence; that
-    of Benjamini and Hochberg the expected share of false ones among those found, for
-    positively dependent tests, and its intervals are those of Benjamini and Yekutieli,
-    which miss no more than that share of the differences that were found.
+    alpha, and, if Holm's, is on the true side of 0 wherever it is on one, all together
+    with `confidence_level`. They are no simultaneous intervals: where many are found,
+    the last of them has the level of one, and that all hold their differences is less
+    probable. Holm's holds the chance of any false finding, whatever the dependence;
+    that of Benjamini and Hochberg the expected share of false ones among those found,
+    for positively dependent tests, and its intervals are those of Benjamini and
+    Yekutieli, which miss no more than that share of the differences that were found.
 
     Parameters
     ----------

@@ -159,17 +159,22 @@ class TaskDifference:
         Over items and, where both sides have 2 or more, training seeds.
     over_items : Interval
         For these very checkpoints alone.
-    simultaneous : Interval
-        At the level that the correction for several tasks leaves this difference.
+    corrected : Interval
+        At the level that the correction for several tasks leaves this difference:
+        0 is outside just where `p_adjusted` is below ``1 - confidence_level``. By
+        Holm's correction all that are on one side of 0 are on the true one with
+        probability `confidence_level`; that all of them hold their differences is less
+        probable, unless none is found.
     sequential : Interval or None
-        Valid however often one has looked, where that was asked for; `simultaneous`
+        Valid however often one has looked, where that was asked for; `corrected`
         and `p_adjusted` then are as well.
     p_value, p_adjusted : float
         Two-sided, of no difference; alone, and corrected for several tasks. Below
         ``1 - confidence_level`` just where the interval leaves 0 out.
     smallest_detectable : float
         True difference that these items, seeds and repeats find 4 times in 5, at the
-        corrected level.
+        corrected level, if their spread is the true one; ``nan`` where none is found so
+        often.
     delta : float or None
         The largest loss that counts as no worse.
     reason : str
@@ -189,7 +194,7 @@ class TaskDifference:
     n_unpaired: int
     difference: Estimate
     over_items: Interval
-    simultaneous: Interval
+    corrected: Interval
     sequential: Interval | None = None
     p_value: float
     p_adjusted: float
@@ -217,7 +222,7 @@ class TaskDifference:
             "n_unpaired": self.n_unpaired,
             "difference": self.difference.to_dict(),
             "over_items": _ends(self.over_items),
-            "simultaneous": _ends(self.simultaneous),
+            "corrected": _ends(self.corrected),
             "sequential": None if self.sequential is None else _ends(self.sequential),
             "p_value": or_none(self.p_value),
             "p_adjusted": or_none(self.p_adjusted),
@@ -274,7 +279,7 @@ class PairTable:
     p_adjusted : ndarray, shape (n_choices, n_choices)
         Corrected over tasks × pairs.
     low, high : ndarray, shape (n_choices, n_choices)
-        Ends of simultaneous intervals: 0 is outside just where `p_adjusted` is below
+        Ends of corrected intervals: 0 is outside just where `p_adjusted` is below
         ``1 - confidence_level``.
     """
 
@@ -464,8 +469,8 @@ def _tidy(row: TaskDifference) -> dict[str, Any]:
         "high": row.difference.interval.high,
         "items_low": row.over_items.low,
         "items_high": row.over_items.high,
-        "simultaneous_low": row.simultaneous.low,
-        "simultaneous_high": row.simultaneous.high,
+        "corrected_low": row.corrected.low,
+        "corrected_high": row.corrected.high,
         "p_value": row.p_value,
         "p_adjusted": row.p_adjusted,
         "test": row.test,

@@ -43,6 +43,9 @@ class Round:
         Of these items.
     labels : tuple of str, optional
         Cluster of each item; ``None`` where none is known of the task.
+    has_common_labels : bool
+        Whether a cluster of this name is the same at every task, as those that were
+        given for a comparison are.
     mismatches : tuple of tuple of Mismatch
         Of each member, against the baseline.
     """
@@ -52,6 +55,7 @@ class Round:
     keys: tuple[str, ...]
     places: npt.NDArray[np.intp]
     labels: tuple[str, ...] | None
+    has_common_labels: bool
     mismatches: tuple[tuple[Mismatch, ...], ...]
 
     @property
@@ -181,6 +185,7 @@ def _round(
         keys=keys,
         places=np.array(places, dtype=np.intp),
         labels=_labels(keys, there, clusters),
+        has_common_labels=clusters is not None,
         mismatches=(
             (),
             *(

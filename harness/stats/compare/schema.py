@@ -93,7 +93,7 @@ def _task() -> Node:
         n_unpaired=COUNT,
         difference=estimate,
         over_items=INTERVAL,
-        simultaneous=INTERVAL,
+        corrected=INTERVAL,
         sequential=_or_none(INTERVAL),
         p_value=SHARE,
         p_adjusted=SHARE,

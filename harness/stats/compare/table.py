@@ -12,8 +12,10 @@ import numpy.typing as npt
 from harness.errors import DesignError
 from harness.frames import check_responses
 from harness.stats.collapse import collapse
+from harness.stats.compare.average import judge_average
 from harness.stats.compare.contestants import contestants, settled
-from harness.stats.compare.judge import Rules, judge_average, judge_tasks
+from harness.stats.compare.judge import judge_tasks
+from harness.stats.compare.matches import Rules
 from harness.stats.compare.results import AVERAGE, Choice, Comparison
 from harness.stats.compare.rounds import rounds
 from harness.stats.intervals import check_level
@@ -79,7 +81,8 @@ def compare(
         Below so many paired items a difference is not judged; nor do such tasks count
         in the correction.
     clusters : mapping of item id to cluster, optional
-        Instead of the clusters that are stored.
+        Instead of the clusters that are stored. A name given here is one cluster in
+        all tasks; a stored one is in several where they share a question.
     fixed : collection of {"train_seed"}
         With it intervals are for these very checkpoints, whatever seeds they have.
     allow : collection of str

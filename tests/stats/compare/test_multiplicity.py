@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from scipy.special import ndtr, ndtri
 
 from harness.errors import DesignError
 from harness.stats.compare.multiplicity import corrected
@@ -44,6 +45,20 @@ def test_levels_by_hand():
     adjusted, levels = corrected(p, correction="none")
     assert_allclose(adjusted, p)
     assert_allclose(levels, 0.95)
+
+
+def test_holms_intervals_hold_sides_and_not_all_differences():
+    rng, true, n = np.random.default_rng(2), 4.0, 2000
+    z = true + rng.normal(size=(n, 10))
+    wrong = missed = 0
+    for row in z:
+        _, levels = corrected(2 * ndtr(-np.abs(row)))
+        half = -ndtri((1 - levels) / 2)
+        wrong += (row + half < 0).any()
+        missed += (np.abs(row - true) > half).any()
+
+    assert wrong / n < 0.05
+    assert missed / n > 0.15
 
 
 def test_no_tests_and_no_such_correction():

@@ -78,7 +78,7 @@ def test_olmo_eval_is_sure_after_one_win(answered, compared, n_better, n_worse, 
     assert_allclose(row.p_value, exact)
     assert_allclose(row.p_value, binomtest(n_better, n).pvalue)
     assert row.verdict == "unclear"
-    assert row.simultaneous.low <= 0 <= row.simultaneous.high
+    assert row.corrected.low <= 0 <= row.corrected.high
 
 
 def test_olmo_eval_corrects_no_pair_of_many():
