@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from ingest.lm_eval_files import choice_sample, results, write_run
 
-from harness import cli
+from harness import cli, load
 from harness.marks import set_mark
 from harness.store import Store
 
@@ -259,3 +259,108 @@ def test_a_store_is_not_written_into(evalvar, tmp_path: Path) -> None:
         status, _, err = evalvar(*words)
         assert (status, err[-14:]) == (2, "[file-exists]\n")
     assert Store(tmp_path / "s").verify() == []
+
+
+def test_what_cannot_be_read_is_told_and_is_no_question_not_asked(
+    evalvar, tmp_path: Path
+) -> None:
+    lm_eval_run(tmp_path / "runs", "acme/x", 0)
+    lm_eval_run(tmp_path / "runs", "acme/y", 3)
+    (cut,) = (tmp_path / "runs/acme__y").glob("samples_*")
+    other = cut.with_name(cut.name.replace("arc", "toy"))
+    for folder in (cut.parent, tmp_path / "runs/acme__x"):
+        (folder / other.name).write_text(cut.read_text())
+    other.write_text(other.read_text()[:-40])
+    (tmp_path / "runs/junk.eval").write_text("junk")
+    status, out, err = evalvar("compare", "runs", "--json")
+    document = json.loads(out)
+    reason = document["uncompared"][0]["reason"]
+
+    assert status == 5
+    assert [line.split(": ")[1] for line in err.splitlines()[:2]] == [
+        "runs/acme__y/" + other.name + ":40",
+        "runs/junk.eval",
+    ]
+    assert err.splitlines()[2] == "evalvar: 2 left out, everything else was compared"
+    assert reason.startswith("acme/y has answers to it that could not be read: runs/")
+    (caution,) = [c for c in document["cautions"] if c["code"] == "left-out"]
+    assert caution["text"].startswith("2 of the files or parts of them could not be")
+    assert repr(load(tmp_path / "runs")).endswith("; 2 problems>")
+
+    other.unlink()
+    _, out, _ = evalvar("compare", "runs", "--json")
+    reason = json.loads(out)["uncompared"][0]["reason"]
+    assert reason.startswith("acme/y has no answers to it in what could be read; runs/")
+
+
+def test_a_run_that_is_there_twice_is_counted(evalvar, tmp_path: Path) -> None:
+    lm_eval_run(tmp_path / "runs", "acme/x", 0)
+    lm_eval_run(tmp_path / "runs", "acme/y", 3)
+    shutil.copytree(tmp_path / "runs/acme__x", tmp_path / "runs/copy")
+    status, out, err = evalvar("compare", "runs", "--json")
+    (caution,) = [
+        c for c in json.loads(out)["cautions"] if c["code"] == "duplicated-runs"
+    ]
+
+    assert status == 0
+    assert "[results-twice]" in err
+    assert caution["text"].startswith("1 of the files or parts of them are there twice")
+
+
+def test_two_sources_are_never_one(evalvar, tmp_path: Path) -> None:
+    for place, shift in (("P", 0), ("Q", 3)):
+        lm_eval_run(tmp_path / place / "results", "acme/m", shift)
+        lm_eval_run(tmp_path / place / "results", "acme/n", shift)
+    _, out, _ = evalvar("compare", "P/results", "Q/results", "--json")
+    names = [choice["name"] for choice in json.loads(out)["choices"]]
+
+    assert names == ["P/acme/m", "P/acme/n", "Q/acme/m", "Q/acme/n"]
+    _, out, _ = evalvar("compare", "P", "P/../P", "./P", "acme/m", "acme/n", "--json")
+    assert json.loads(out)["baseline"] == "acme/m"
+
+
+def test_a_source_here_has_the_name_of_its_folder(
+    evalvar, tmp_path: Path, monkeypatch
+) -> None:
+    for place, shift in (("P", 0), ("Q", 3)):
+        lm_eval_run(tmp_path / place, "acme/m", shift)
+    monkeypatch.chdir(tmp_path / "P")
+    _, out, _ = evalvar("compare", ".", "../Q", "--json")
+
+    assert json.loads(out)["baseline"] == "P/acme/m"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--json", "--format", "csv"), "--json and --format csv contradict"),
+        (("--continuous", "--metric", "acc"), "--continuous and --metric contradict"),
+        (("--task", "foo"), "no answer is of task 'foo'; choose of arc"),
+        (("acme/x@5", "acme/y"), "acme/x has no step 5, for its step is not known"),
+        (("acme/x#0", "acme/y"), "acme/x has no training seed 0, for none is known"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(
+    evalvar, tmp_path: Path, words, message
+) -> None:
+    lm_eval_run(tmp_path / "runs", "acme/x", 0)
+    lm_eval_run(tmp_path / "runs", "acme/y", 3)
+    status, out, err = evalvar("compare", "runs", *words)
+
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("evalvar: " + message)
+
+
+def test_a_store_s_command_tells_of_results_how_they_become_one(
+    evalvar, tmp_path: Path
+) -> None:
+    lm_eval_run(tmp_path / "runs/a", "org/base", 0)
+    (tmp_path / "t.csv").write_text("item_id,model,score\na,m,1\n")
+    (tmp_path / "notes").mkdir()
+    for command in ("gate", "calibrate", "status"):
+        for source in ("runs", "t.csv"):
+            status, out, err = evalvar(command, source)
+            assert (status, out) == (2, "")
+            assert f"`evalvar import {source} --store NEW` makes one" in err
+
+    assert "evalvar run" in evalvar("gate", "notes")[2]

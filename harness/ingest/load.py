@@ -25,7 +25,7 @@ from harness.ingest.lm_eval import LmEval
 from harness.ingest.names import PathPattern, completed
 from harness.ingest.parts import Found, Part, Problem, Reader
 from harness.ingest.plain import Csv, Parquet
-from harness.ingest.sniff import Claimed, sniff
+from harness.ingest.sniff import Claimed, is_store, sniff
 from harness.records import digest
 from harness.store import Store, as_frame, joined
 
@@ -612,6 +612,12 @@ def _problem(
 def _nothing(paths: Sequence[str | Path], problems: Sequence[Problem]) -> InputError:
     named = ", ".join(map(str, paths))
     if not problems:
+        if stores := [path for path in paths if is_store(Path(path))]:
+            store = stores[0]
+            return InputError(
+                f"{store} is a store already; `evalvar compare {store}` reads it",
+                code="results-missing",
+            )
         return InputError(
             f"{named}: no results of {', '.join(r.format for r in READERS)} there",
             code="results-missing",

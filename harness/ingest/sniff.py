@@ -14,6 +14,9 @@ from harness.ingest.parts import Problem, Reader
 HEAD_BYTES = 4096
 """How much of a file its reader is told by."""
 
+TABLES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+"""The format of a file that is named, whatever is in it."""
+
 MAX_DEPTH = 64
 MAX_FILES = 1_000_000
 """Folders that are deeper and trees that are larger are not results of one user."""
@@ -80,7 +83,12 @@ def sniff(
     seen: set[tuple[int, int]] = set()
     for named in paths:
         root = Path(named)
-        if not str(named) or not os.path.lexists(root):
+        if not str(named):
+            raise InputError(
+                "the name of a source is empty; name a file or a folder",
+                code="results-missing",
+            )
+        if not os.path.lexists(root):
             raise InputError(
                 f"{named}: there is no such file or folder", code="results-missing"
             )
@@ -88,6 +96,12 @@ def sniff(
             is_named = path == root
             below = path.name if is_named else str(path.relative_to(root))
             one = _claim(path, below, asked, is_named and format is not None, problems)
+            if one is None and is_named and path.is_file():
+                # Its reader says what a table lacks that was meant.
+                meant = [
+                    r for r in asked if r.format == TABLES.get(path.suffix.lower())
+                ]
+                one = _claim(path, below, meant, True, problems)
             if one is not None:
                 claimed.append(one)
             elif is_named and not any(p.file == str(path) for p in problems):

@@ -244,6 +244,33 @@ def test_places_without_results_are_told(tmp_path: Path) -> None:
         load_results([tmp_path], format="helm")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("t.csv", b"item,val\na,1\n", "it lacks model and score"),
+        ("t.TSV", b"", "it is empty"),
+        ("t.csv", "item_id,model,score\n".encode("utf-16"), "it is UTF-16"),
+        ("t.parquet", b"PAR0", "it is no Parquet"),
+        ("t.txt", b"item,val\na,1\n", "it is none of csv"),
+    ],
+)
+def test_a_table_that_is_named_is_told_what_it_lacks(tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=says):
+        load_results([tmp_path / name])
+
+    with pytest.raises(InputError, match="no results of"):
+        load_results([tmp_path])
+
+
+def test_sources_that_are_none_say_what_they_are(tmp_path: Path) -> None:
+    Store.create(tmp_path / "s")
+    for path, says in (("", "is empty"), (tmp_path / "s", "is a store already")):
+        with pytest.raises(InputError, match=says) as caught:
+            load_results([path])
+        assert caught.value.code == "results-missing"
+
+
 def test_where_all_is_broken_the_first_is_told(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.json").write_text('{"results": {')
