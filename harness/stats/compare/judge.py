@@ -9,7 +9,7 @@ from harness.frames import CONDITION
 from harness.stats.compare.all_pairs import pair_table, ranks_of
 from harness.stats.compare.flips import flips_of, n_unpaired
 from harness.stats.compare.matches import Match, Rules, judge_matches, match_of
-from harness.stats.compare.results import TaskComparison, TaskDifference
+from harness.stats.compare.results import Side, TaskComparison, TaskDifference
 from harness.stats.compare.rounds import Round
 from harness.stats.compare.rows import cautions_of, difference_row
 from harness.stats.compare.sides import side_of
@@ -34,19 +34,32 @@ def judge_tasks(rounds: Sequence[Round], rules: Rules) -> tuple[TaskComparison, 
     tables = judge_matches(everyone, [0] * len(everyone), rules)
     sides = [
         {
-            place: side_of(round_, place, rules)
+            place: side_of(round_, place, rules, round_.scored(place))
             for place, member in enumerate(round_.members)
             if member is not None
         }
         for round_ in rounds
     ]
+
+    def over_shared(r: int, places: tuple[int, ...]) -> tuple[Side, ...]:
+        chosen = rounds[r].scored(*places)
+        n = int(chosen.sum())
+        return tuple(
+            sides[r][place]
+            if n in (0, sides[r][place].n_items)
+            else side_of(rounds[r], place, rules, chosen)
+            for place in places
+        )
+
     rows: list[list[TaskDifference]] = [[] for _ in rounds]
     for r, place, match in duels:
         flips = flips_of(rounds[r], place)
         rows[r].append(
             difference_row(
                 _condition(rounds[r]),
-                (sides[r][0], sides[r][place]),
+                (sides[r][0], sides[r][place])
+                if match is None
+                else over_shared(r, (0, place)),
                 match,
                 None if match is None else next(found),
                 rules,
@@ -61,9 +74,7 @@ def judge_tasks(rounds: Sequence[Round], rules: Rules) -> tuple[TaskComparison, 
             **_condition(round_),
             sides=tuple(sides[r].values()),
             differences=tuple(rows[r]),
-            ranks=ranks_of(
-                [sides[r][m] for m in everyone[r].members], tables[r], rules
-            ),
+            ranks=ranks_of(over_shared(r, everyone[r].members), tables[r], rules),
             pairs=pair_table(
                 [sides[r][m] for m in everyone[r].members], everyone[r], tables[r]
             ),

@@ -63,7 +63,7 @@ class Side:
     ----------
     score : Estimate
         Mean over seeds, repeats and items; its interval is over items alone, for these
-        very checkpoints.
+        very checkpoints. Beside a difference the items are those of the difference.
     seed_sd : float
         SD between training seeds of their means, ddof 1; ``nan`` of one seed.
     n_items, n_items_total : int
@@ -152,7 +152,8 @@ class TaskDifference:
     Attributes
     ----------
     baseline, candidate : Side
-        Over all items that each has; the difference is over those that both have.
+        With scores over the items of the difference, those that both have; each one's
+        own are in `TaskComparison.sides`.
     n_items, n_unpaired : int
         Items that both sides scored, and items that one side alone did.
     difference : Estimate
@@ -307,11 +308,12 @@ class TaskComparison:
     Attributes
     ----------
     sides : tuple of Side
-        Of the choices that were asked it, the baseline first.
+        Of the choices that were asked it, the baseline first; over all that each has.
     differences : tuple of TaskDifference
         Each candidate less the baseline.
     ranks : tuple of RankRange
-        Best score first; of those that can be compared with the baseline.
+        Best score first; of those that can be compared with the baseline, over the
+        items that all of them have.
     pairs : PairTable or None
         Of the same; ``None`` where fewer than 2 are left.
     """

@@ -148,7 +148,10 @@ def _seed_cautions(
 def _unpaired(n: int) -> tuple[Caution, ...]:
     if not n:
         return ()
-    text = f"{n} items were scored on one side only and are left out"
+    text = (
+        f"{n} items were scored on one side only and are left out of the difference "
+        "and of both scores"
+    )
     return (Caution("items-not-shared", text),)
 
 

@@ -10,17 +10,17 @@ import numpy as np
 from harness.stats.compare.difference import Answers, Items
 from harness.stats.compare.matches import Rules
 from harness.stats.compare.results import Choice, Side
-from harness.stats.compare.rounds import Round
+from harness.stats.compare.rounds import Flags, Round
 from harness.stats.estimate import Estimate, Interval
 from harness.stats.intervals import HALL, hall_interval, score_interval
 
 
-def side_of(round_: Round, place: int, rules: Rules) -> Side:
-    """Return a member of a round, over all items that it has."""
+def side_of(round_: Round, place: int, rules: Rules, chosen: Flags) -> Side:
+    """Return a member of a round, with its score over some of the items it has."""
     member = round_.members[place]
     if member is None:  # pragma: no cover
         raise ValueError("a side is a choice that was asked")
-    chosen = round_.scored(place)
+    n_items = int(round_.scored(place).sum())
     scores = round_.scores[place][:, chosen]
     means = scores.mean(1) if chosen.any() else np.full(len(scores), np.nan)
     return Side(
@@ -35,8 +35,8 @@ def side_of(round_: Round, place: int, rules: Rules) -> Side:
             bounds=round_.bounds,
         ),
         seed_sd=float(means.std(ddof=1)) if len(means) > 1 else math.nan,
-        n_items=int(chosen.sum()),
-        n_items_total=max(member.table.n_items_total, int(chosen.sum())),
+        n_items=n_items,
+        n_items_total=max(member.table.n_items_total, n_items),
         n_repeats=member.n_repeats,
     )
 

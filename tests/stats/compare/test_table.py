@@ -631,3 +631,28 @@ def test_runs_that_nothing_tells_apart_are_averaged_and_told(answered, compared,
 
     assert "several-runs" in [c.code for c in compared(both).cautions]
     assert compared(first).cautions == ()
+
+
+def test_scores_of_a_difference_are_over_its_items_and_ranks_over_those_of_all(
+    answered, compared, right
+):
+    a, b, c = right(1, 0.5), right(2, 0.6), right(3, 0.7)
+    b[:, :100] = np.nan
+    c[:, 50:100] = np.nan
+    scores = {("a", "t"): a, ("b", "t"): b, ("c", "t"): c}
+    scores |= {(name, "t2"): table for (name, _), table in scores.items()}
+    found = compared(answered(scores), allow=["items"])
+
+    assert found.average is not None
+    for task in (*found.tasks, found.average):
+        for row in task.differences:
+            gap = row.candidate.score.value - row.baseline.score.value
+            assert_allclose(row.difference.value, gap, atol=1e-12)
+    task = found.tasks[0]
+    assert [row.baseline.score.n for row in task.differences] == [100, 150]
+    assert [side.score.n for side in task.sides] == [200, 100, 150]
+    assert {rank.score.n for rank in task.ranks} == {100}
+    first = task.differences[0]
+    assert (first.baseline.n_items, first.baseline.is_partial) == (200, False)
+    assert_allclose(first.baseline.score.value, a[0, 100:].mean())
+    assert "and of both scores" in first.cautions[1].text
