@@ -38,7 +38,7 @@ def write_starter(
         Made if it is not there.
     demo : bool
         Write results of two small models as well, so that there is something to
-        compare at once.
+        compare at once; these alone where all the rest is there already.
     force : bool
         Write anew what is there.
 
@@ -51,7 +51,11 @@ def write_starter(
     """
     content = dict(_content(demo=demo))
     there = [name for name in content if os.path.lexists(folder / name)]
-    if there and not force:
+    rest = [name for name in content if not name.startswith(f"{DEMO}/")]
+    is_added = demo and not force and there == rest
+    if is_added:
+        content = {name: content[name] for name in content if name not in rest}
+    elif there and not force:
         more = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
         raise InputError(
             f"{folder / there[0]}{more} there already; name another folder, or write "
@@ -59,7 +63,7 @@ def write_starter(
             code="file-exists",
         )
     try:
-        if ignored := _ignored(folder / IGNORE):
+        if not is_added and (ignored := _ignored(folder / IGNORE)):
             content[IGNORE] = ignored
         _write(folder, content)
     except OSError as error:

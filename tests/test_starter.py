@@ -160,6 +160,18 @@ def test_one_file_that_is_there_is_named_alone(tmp_path):
         write_starter(tmp_path)
 
 
+def test_the_demo_is_added_to_what_is_there(project):
+    (project / "gate.yaml").write_text("mine")
+    (project / ".gitignore").write_text("mine")
+    before = everything(project)
+    names = write_starter(project, demo=True)
+
+    assert {name.split("/")[0] for name in names} == {"demo"}
+    assert everything(project).items() >= before.items()
+    with pytest.raises(InputError, match="there already"):
+        write_starter(project, demo=True)
+
+
 def test_force_writes_anew(project):
     before = everything(project)
     (project / "gate.yaml").write_text("mine")
