@@ -36,9 +36,11 @@ SCORE_COLUMNS = (
     *("num_fewshot", "template", "generation", "fewshot_seed", "sample_seed"),
     *("repeat", "status", "cluster", "finished_at"),
 )
-"""What a score stands beside; ``metric``, ``score`` as its tool gave it, and
-``lower_is_better`` follow. `harness.ingest.plain`
+"""What a score stands beside; `OF_METRIC` follows. `harness.ingest.plain`
 reads such a table back."""
+
+OF_METRIC = ("metric", "score", "lower_is_better")
+"""The score as its tool gave it, not negated."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
@@ -85,19 +87,17 @@ def score_table(
         for name in default_metrics(part) if metric is None else (metric,):
             if name is None:
                 continue
-            columns = {
-                "metric": pa.array([name] * len(part)),
-                "score": pa.array(
-                    told_scores(part, name), pa.float64(), from_pandas=True
-                ),
-                "lower_is_better": pa.array(
-                    [lower_is_better(part, name)] * len(part), pa.bool_()
-                ),
-            }
-            own = rows
-            for column, values in columns.items():
-                own = own.append_column(column, values)
-            tables.append(own)
+            values = told_scores(part, name)
+            is_lower = lower_is_better(part, name)
+            columns = (
+                pa.array([name] * len(part)),
+                pa.array(values, pa.float64(), from_pandas=True),
+                pa.array([is_lower] * len(part), pa.bool_()),
+            )
+            table = rows
+            for column, array in zip(OF_METRIC, columns, strict=True):
+                table = table.append_column(column, array)
+            tables.append(table)
     return pa.concat_tables(tables)
 
 
@@ -117,7 +117,7 @@ def response_table(responses: pd.DataFrame, *, task: str | None = None) -> pa.Ta
 
 def is_table(place: Path) -> bool:
     """Return whether a file begins as one that `write_csv` or `write_parquet` wrote."""
-    kinds = [[*SCORE_COLUMNS, "metric", "score"], JOINED.names]
+    kinds = [[*SCORE_COLUMNS, *OF_METRIC], JOINED.names]
     heads = {_lines([names]).encode() for names in kinds}
     with place.open("rb") as file:
         if file.readline(max(map(len, heads))) in heads:

@@ -16,6 +16,7 @@ from harness.stats.scores import (
     default_metrics,
     metric_scores,
     n_choices,
+    negated,
     score_responses,
     shown_name,
 )
@@ -213,7 +214,8 @@ def facet_scores(
 
     Notes
     -----
-    Cautions: ``unscored-responses``, ``answered-twice``, ``identical-seeds``.
+    Cautions: ``unscored-responses``, ``answered-twice``, ``identical-seeds``,
+    ``negated``.
     """
     responses = chosen_responses(
         responses, task=task, formulation=formulation, steps=steps
@@ -352,7 +354,9 @@ def _table(
                 n_choices(current[current["status"] == "ok"]),
             )
         ),
-        cautions=cautions + partial_run(len(items), n_items_total),
+        cautions=cautions
+        + negated(current, name)
+        + partial_run(len(items), n_items_total),
     )
     own = default_metrics(current)
     evidence = metric_scores(current, own[1] or own[0])

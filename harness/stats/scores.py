@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from harness.directions import is_lower_better
 from harness.errors import DesignError
 from harness.frames import RESPONSES, check_responses
+from harness.stats.estimate import Caution
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -263,6 +264,14 @@ def lower_is_better(scored: pd.DataFrame, metric: str) -> bool | None:
         return True
     is_known = metric.partition(",")[0] in METRICS
     return False if is_known or scored["lower_is_better"].notna().any() else None
+
+
+def negated(scored: pd.DataFrame, metric: str) -> tuple[Caution, ...]:
+    """Return the caution ``negated``, where less of the metric is better."""
+    if not is_negated(scored, metric).any():
+        return ()
+    text = f"less of {metric} is better, and its scores are negated: higher is better"
+    return (Caution("negated", text),)
 
 
 def shown_name(scored: pd.DataFrame, metric: str) -> str:

@@ -23,6 +23,7 @@ from harness.stats.scores import (
     default_metrics,
     metric_scores,
     n_choices,
+    negated,
     score_responses,
     shown_name,
 )
@@ -236,7 +237,7 @@ def score_tables(
     -----
     Cautions: ``mixed-settings``, ``replaced-weights``, ``identical-seeds``,
     ``identical-checkpoints``, ``missing-checkpoints``, ``unequal-repeats``,
-    ``partial-run``.
+    ``partial-run``, ``negated``.
     """
     responses = chosen_responses(
         responses, task=task, formulation=formulation, steps=steps
@@ -472,6 +473,9 @@ class _Answers:
         cautions += _repeat_cautions(design)
         n_items_total = int(self.n_items_total[rows].max())
         cautions += partial_run(design.n_items, n_items_total)
+        for metric in filter(None, (first, second)):
+            if metric not in self.scores:
+                cautions += negated(self.scored[["lower_is_better"]].iloc[rows], metric)
         choices = self.n_choices[rows]
 
         def of(metric: str) -> MetricScores:

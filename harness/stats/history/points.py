@@ -20,6 +20,7 @@ from harness.stats.scores import (
     default_metrics,
     metric_scores,
     n_choices,
+    negated,
     score_responses,
     shown_name,
 )
@@ -264,7 +265,8 @@ def histories(
     Cautions: ``replaced-points``: evaluated again since; ``undated``: answers without a
     date, which have no place by date; ``other-points``: points of other items, left
     out; ``items-not-shared``; ``unscored-responses``; ``partial-run``;
-    ``unequal-seeds``: points differ in their training seeds.
+    ``unequal-seeds``: points differ in their training seeds; ``negated``: less of the
+    metric is better.
     """
     check_responses(responses)
     if by not in get_args(By):
@@ -515,6 +517,7 @@ def _history(
         cautions=(
             *course.cautions,
             *cautions,
+            *negated(part, name),
             *partial_run(int(shared.sum()), n_items_total),
         ),
     )

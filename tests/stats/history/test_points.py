@@ -341,6 +341,7 @@ def test_of_an_error_rate_more_is_a_loss():
 
     assert means(found) == [-0.25, -0.375]
     assert found.metric == "wer,none (negated: less is better)"
+    assert codes(found) == ["negated"]
 
 
 def test_items_in_clusters_have_their_standard_error():
