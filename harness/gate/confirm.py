@@ -36,12 +36,16 @@ class Rerun:
         Tasks of which no seed changes an answer: their cells stand as they are.
     already : tuple of str
         Tasks that were measured again before: nothing is measured a third time.
+    one_sided : tuple of str
+        Those of `tasks` whose baseline the suite does not ask, so that only the
+        candidate is measured again.
     """
 
     plan: Plan
     tasks: tuple[str, ...]
     unchangeable: tuple[str, ...]
     already: tuple[str, ...]
+    one_sided: tuple[str, ...]
 
 
 def rerun(
@@ -49,7 +53,8 @@ def rerun(
 ) -> Rerun:
     """Return the trials that measure a gate's red cells again.
 
-    A red cell is put to the candidate and to the baseline again: all its training
+    A red cell is put to the candidate and to the baseline again, or to the candidate
+    alone where the suite does not ask the baseline (`one_sided`): all its training
     seeds, the same items, with few-shot examples and sampled text drawn by seeds that
     no stored trial of the task has. Where nothing is drawn, as with log-likelihoods
     without examples, the same answers would come again, so none is asked for. A cell
@@ -71,7 +76,9 @@ def rerun(
     """
     red = [cell for cell in result.cells if cell.state == "regression"]
     fresh: list[Trial] = []
-    names: dict[str, list[str]] = {"again": [], "fixed": [], "before": []}
+    names: dict[str, list[str]] = {
+        name: [] for name in ("again", "fixed", "before", "alone")
+    }
     for cell in red:
         own = [t for t in plan.trials if _is_of(t, cell)]
         mine = [t for t in own if _is_at(t, result.candidate)]
@@ -93,13 +100,17 @@ def rerun(
         side = cell.against_baseline.baseline
         base = Reference(model=side.model, step=side.step)
         first = max([*stored, *_seeds(own)], default=0) + 1
-        for trial in _one_each([*mine, *(t for t in own if _is_at(t, base))]):
+        theirs = [t for t in own if _is_at(t, base)]
+        if not theirs:
+            names["alone"].append(cell.task)
+        for trial in _one_each([*mine, *theirs]):
             fresh += [_with_seed(trial, (first + i) % INT64_MAX) for i in range(seeds)]
     return Rerun(
         plan=replace(plan, trials=tuple(fresh), status={}, left={}),
         tasks=tuple(dict.fromkeys(names["again"])),
         unchangeable=tuple(dict.fromkeys(names["fixed"])),
         already=tuple(dict.fromkeys(names["before"])),
+        one_sided=tuple(dict.fromkeys(names["alone"])),
     )
 
 
@@ -125,6 +136,7 @@ def confirmed(
             tasks=asked.tasks,
             unchangeable=asked.unchangeable,
             already=asked.already,
+            one_sided=asked.one_sided,
             n_trials=ran.n_done + ran.n_failed,
             n_failed=ran.n_failed,
             cleared=tuple(sorted(was - still)),

@@ -15,8 +15,8 @@ from harness.stats.estimate import Caution, Interval, or_none
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.marks import Mark, Reference
     from harness.gate.alarms import PairedAlarms
+    from harness.marks import Mark, Reference
     from harness.stats.calibration import Calibration
     from harness.stats.compare.results import TaskDifference
 
@@ -320,6 +320,9 @@ class Confirmation:
         Tasks of which a fresh seed changes no answer: their cells stand as they were.
     already : tuple of str
         Tasks that had been measured again before, which is done once.
+    one_sided : tuple of str
+        Tasks that only the candidate was asked again, since the suite has no more of
+        their baseline.
     n_trials, n_failed : int
         Trials that were run for it, and those of them that failed.
     cleared : tuple of str
@@ -329,6 +332,7 @@ class Confirmation:
     tasks: tuple[str, ...]
     unchangeable: tuple[str, ...]
     already: tuple[str, ...]
+    one_sided: tuple[str, ...]
     n_trials: int
     n_failed: int
     cleared: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 from harness.gate.policy import TIERS, Policy
 from harness.gate.results import (
@@ -13,20 +13,26 @@ from harness.gate.results import (
     Status,
 )
 from harness.stats.compare.results import Verdict
-
-Node = dict[str, Any]
+from harness.stats.compare.schema import (
+    CAUTIONS,
+    COUNT,
+    INTEGER_OR_NONE,
+    INTERVAL,
+    NUMBER,
+    SCHEMA_DRAFT,
+    SHARE,
+    TEXT,
+    TEXT_OR_NONE,
+    TRUTH,
+    UNDEFINED_OR_NUMBER,
+    Node,
+    estimate,
+    list_of,
+    object_of,
+    or_null,
+)
 
 SCHEMA = "evalvar.gate/1"
-
-SCHEMA_DRAFT = "https://json-schema.org/draft/2020-12/schema"
-
-TEXT: Node = {"type": "string"}
-NUMBER: Node = {"type": "number"}
-NUMBER_OR_NONE: Node = {"type": ["number", "null"]}
-COUNT: Node = {"type": "integer", "minimum": 0}
-STEP: Node = {"type": ["integer", "null"]}
-TRUTH: Node = {"type": "boolean"}
-SHARE: Node = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 
 
 def gate_schema() -> Node:
@@ -34,11 +40,11 @@ def gate_schema() -> Node:
 
     Fields may be added under the same `SCHEMA_VERSION`; none goes or changes meaning.
     """
-    reference = _object(model=TEXT, step=STEP)
+    reference = object_of(model=TEXT, step=INTEGER_OR_NONE)
     tier = {"enum": list(TIERS)}
     decision = {"enum": list(get_args(Decision))}
     cell = _cell(tier, decision)
-    document = _object(
+    document = object_of(
         schema={"const": SCHEMA},
         schema_version={"const": SCHEMA_VERSION},
         methodology_version={"const": METHODOLOGY_VERSION},
@@ -46,49 +52,49 @@ def gate_schema() -> Node:
         status={"enum": list(get_args(Status))},
         on={"type": "string", "format": "date"},
         candidate=reference,
-        baselines=_list(reference),
+        baselines=list_of(reference),
         policy={"type": "object", "required": sorted(Policy.model_fields)},
         policy_digest=TEXT,
         look={"type": "integer", "minimum": 1},
         look_confidence_level=NUMBER,
-        counts=_object(**dict.fromkeys(STATES, COUNT)),
-        tiers=_list(
-            _object(
+        counts=object_of(**dict.fromkeys(STATES, COUNT)),
+        tiers=list_of(
+            object_of(
                 tier=tier,
                 level=NUMBER,
                 n_cells=COUNT,
                 n_regressions=COUNT,
                 tolerate=COUNT,
-                mean=_or_none(cell),
+                mean=or_null(cell),
                 decision=decision,
                 reason=TEXT,
             )
         ),
-        cells=_list(cell),
-        missing=_list(
-            _object(
+        cells=list_of(cell),
+        missing=list_of(
+            object_of(
                 task=TEXT,
                 tier=tier,
                 reason=TEXT,
                 is_broken=TRUTH,
                 decision=decision,
-                acknowledged=_or_none(MARK),
+                acknowledged=or_null(MARK),
             )
         ),
-        ungated=_list(TEXT),
-        environment=_list(
-            _object(
+        ungated=list_of(TEXT),
+        environment=list_of(
+            object_of(
                 what=TEXT,
                 first=TEXT,
                 second=TEXT,
                 blocks=TRUTH,
                 text=TEXT,
-                tasks=_list(TEXT),
+                tasks=list_of(TEXT),
             )
         ),
         calibration={"type": "array", "items": {"type": "object"}},
-        alarms=_list(
-            _object(
+        alarms=list_of(
+            object_of(
                 draws=TEXT,
                 n_comparisons=COUNT,
                 n_red=COUNT,
@@ -96,14 +102,15 @@ def gate_schema() -> Node:
                 rate={"type": "object"},
             )
         ),
-        confirmation=_or_none(
-            _object(
-                tasks=_list(TEXT),
-                unchangeable=_list(TEXT),
-                already=_list(TEXT),
+        confirmation=or_null(
+            object_of(
+                tasks=list_of(TEXT),
+                unchangeable=list_of(TEXT),
+                already=list_of(TEXT),
+                one_sided=list_of(TEXT),
                 n_trials=COUNT,
                 n_failed=COUNT,
-                cleared=_list(TEXT),
+                cleared=list_of(TEXT),
             )
         ),
         cautions=CAUTIONS,
@@ -111,38 +118,18 @@ def gate_schema() -> Node:
     return {"$schema": SCHEMA_DRAFT, "title": "evalvar gate", **document}
 
 
-def _object(**properties: Node) -> Node:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-    }
-
-
-def _list(items: Node) -> Node:
-    return {"type": "array", "items": items}
-
-
-def _or_none(node: Node) -> Node:
-    return {"anyOf": [node, {"type": "null"}]}
-
-
-CAUTIONS = _list(_object(code=TEXT, text=TEXT))
-
-INTERVAL = _object(low=NUMBER_OR_NONE, high=NUMBER_OR_NONE)
-
-MARK = _object(
+MARK = object_of(
     kind=TEXT,
-    task={"type": ["string", "null"]},
+    task=TEXT_OR_NONE,
     reason=TEXT,
-    until={"type": ["string", "null"]},
+    until=TEXT_OR_NONE,
     set_at=TEXT,
 )
 
 CONDITION: Node = {
     "task": TEXT,
     "formulation": TEXT,
-    "num_fewshot": {"type": ["integer", "null"]},
+    "num_fewshot": INTEGER_OR_NONE,
     "template": TEXT,
     "generation": TEXT,
     "metric": TEXT,
@@ -150,27 +137,17 @@ CONDITION: Node = {
 
 
 def _cell(tier: Node, decision: Node) -> Node:
-    estimate = _object(
-        value=NUMBER_OR_NONE,
-        se=NUMBER_OR_NONE,
-        low=NUMBER_OR_NONE,
-        high=NUMBER_OR_NONE,
-        confidence_level=NUMBER,
-        n=COUNT,
-        method=TEXT,
-        cautions=CAUTIONS,
-    )
-    side = _object(
+    side = object_of(
         name=TEXT,
         model=TEXT,
-        step=STEP,
-        train_seeds=_list(STEP),
-        score=estimate,
+        step=INTEGER_OR_NONE,
+        train_seeds=list_of(INTEGER_OR_NONE),
+        score=estimate(),
         n_items=COUNT,
         n_items_total=COUNT,
         n_repeats=COUNT,
     )
-    return _object(
+    return object_of(
         **CONDITION,
         tier=tier,
         state={"enum": list(STATES)},
@@ -178,15 +155,15 @@ def _cell(tier: Node, decision: Node) -> Node:
         reasons={"type": "array", "items": TEXT, "minItems": 1},
         delta=NUMBER,
         with_noise=INTERVAL,
-        noise=_object(sd=NUMBER_OR_NONE, df=NUMBER_OR_NONE, source=TEXT),
+        noise=object_of(sd=UNDEFINED_OR_NUMBER, df=UNDEFINED_OR_NUMBER, source=TEXT),
         p_baseline=SHARE,
         p_value=SHARE,
         p_adjusted=SHARE,
         level=NUMBER,
         is_confirmed=TRUTH,
-        acknowledged=_or_none(MARK),
-        against_history=_or_none(
-            _object(
+        acknowledged=or_null(MARK),
+        against_history=or_null(
+            object_of(
                 n_points=COUNT,
                 expected=NUMBER,
                 prediction=INTERVAL,
@@ -198,20 +175,20 @@ def _cell(tier: Node, decision: Node) -> Node:
             )
         ),
         no_prediction=TEXT,
-        against_baseline=_object(
+        against_baseline=object_of(
             **CONDITION,
             baseline=side,
             candidate=side,
             n_items=COUNT,
-            difference=estimate,
+            difference=estimate(),
             over_items=INTERVAL,
             corrected=INTERVAL,
             p_value=SHARE,
             p_adjusted=SHARE,
             test=TEXT,
-            flips=_object(n_worse=COUNT, n_better=COUNT, n_equal=COUNT),
-            smallest_detectable=NUMBER_OR_NONE,
-            delta=NUMBER_OR_NONE,
+            flips=object_of(n_worse=COUNT, n_better=COUNT, n_equal=COUNT),
+            smallest_detectable=UNDEFINED_OR_NUMBER,
+            delta=UNDEFINED_OR_NUMBER,
             verdict={"enum": list(get_args(Verdict))},
             reason=TEXT,
             mismatches={"type": "array"},

@@ -13,6 +13,7 @@ from fakes import fake_plan, no_ray
 from harness.errors import InputError
 from harness.gate.confirm import confirmed, rerun
 from harness.gate.judge import judge
+from harness.report.sheets.gate import other_sentences
 from harness.sweep import SweepResult, nothing_to_do
 
 NO_TRIALS = pd.DataFrame(
@@ -130,6 +131,20 @@ def test_a_baseline_that_the_suite_has_no_more_stands_as_it_is(verdict):
     asked = rerun(verdict(), plan_of(steps=(8,)), NO_TRIALS)
 
     assert [t.checkpoint.step for t in asked.plan.trials] == [8]
+    assert asked.one_sided == ("b",)
+    assert rerun(verdict(), plan_of(), NO_TRIALS).one_sided == ()
+
+
+def test_fresh_examples_for_one_side_are_said(verdict):
+    before = verdict()
+    asked = rerun(before, plan_of(steps=(8,)), NO_TRIALS)
+    ran = SweepResult(
+        n_done=1, n_failed=0, errors=(), n_errors=0, seconds=1, forward_seconds=1
+    )
+
+    told = other_sentences(confirmed(before, before, asked, ran))
+
+    assert any("b: the suite does not ask the baseline" in line for line in told)
 
 
 def test_the_verdict_is_that_on_all_answers(verdict):

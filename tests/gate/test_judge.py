@@ -27,7 +27,13 @@ TODAY = dt.date(2026, 3, 1)
 
 
 CONFIRMED = Confirmation(
-    tasks=("b",), unchangeable=(), already=(), n_trials=2, n_failed=0, cleared=("b",)
+    tasks=("b",),
+    unchangeable=(),
+    already=(),
+    one_sided=(),
+    n_trials=2,
+    n_failed=0,
+    cleared=("b",),
 )
 
 

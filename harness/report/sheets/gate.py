@@ -307,6 +307,12 @@ def confirmation_sentences(result: GateResult) -> list[str]:
             + (f", {found.n_failed} failed" if found.n_failed else "")
             + f"): {', '.join(found.tasks)}; judged on all answers together."
         )
+    if found.one_sided:
+        told.append(
+            f"{', '.join(found.one_sided)}: the suite does not ask the baseline, so "
+            "that only the candidate has fresh examples; where these are harder than "
+            "the old ones, that counts against it."
+        )
     if found.cleared:
         told.append(f"Red no more: {', '.join(found.cleared)}.")
     if found.already:
