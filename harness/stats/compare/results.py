@@ -23,6 +23,12 @@ Verdict = Literal[
     "better", "worse", "no worse", "unclear", "too few data", "not comparable"
 ]
 
+SCHEMA_VERSION = 1
+"""Raised when a field of the JSON document goes or changes its meaning."""
+
+METHODOLOGY_VERSION = "1"
+"""Raised when the same answers may be told to differ otherwise."""
+
 AVERAGE = "average"
 """What stands for a task's name where equally weighted tasks are averaged."""
 
@@ -418,6 +424,8 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
         return {
+            "schema_version": SCHEMA_VERSION,
+            "methodology_version": METHODOLOGY_VERSION,
             "baseline": self.baseline,
             "choices": [
                 {**asdict(choice), "label": choice.label} for choice in self.choices

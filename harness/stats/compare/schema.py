@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from harness.stats.calibration import DRAWS
-from harness.stats.compare.results import Verdict
+from harness.stats.compare.results import (
+    METHODOLOGY_VERSION,
+    SCHEMA_VERSION,
+    Verdict,
+)
 
 Node = dict[str, Any]
 
@@ -26,19 +30,21 @@ SHARE: Node = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 def compare_schema() -> Node:
     """Return the JSON Schema of what ``evalvar compare --json`` prints.
 
-    Fields may be added under the same `SCHEMA`; none goes or changes meaning. What is
-    not defined is ``null``.
+    Fields may be added under the same `SCHEMA_VERSION`; none goes or changes meaning.
+    What is not defined is ``null``.
     """
     task = _task()
-    document = _object(
+    document = object_of(
         schema={"const": SCHEMA},
+        schema_version={"const": SCHEMA_VERSION},
+        methodology_version={"const": METHODOLOGY_VERSION},
         baseline=TEXT,
-        choices=_list(
-            _object(
+        choices=list_of(
+            object_of(
                 name=TEXT,
                 model=TEXT,
                 step=INTEGER_OR_NONE,
-                train_seeds=_or_none(_list(INTEGER_OR_NONE)),
+                train_seeds=or_null(list_of(INTEGER_OR_NONE)),
                 label=TEXT,
             )
         ),
@@ -46,13 +52,13 @@ def compare_schema() -> Node:
         confidence_level=NUMBER,
         min_items=COUNT,
         looks=TEXT,
-        fixed=_list(TEXT),
-        verdicts=_object(**dict.fromkeys(get_args(Verdict), COUNT)),
-        tasks=_list(task),
-        average=_or_none(task),
-        uncompared=_list(_object(what=TEXT, reason=TEXT)),
+        fixed=list_of(TEXT),
+        verdicts=object_of(**dict.fromkeys(get_args(Verdict), COUNT)),
+        tasks=list_of(task),
+        average=or_null(task),
+        uncompared=list_of(object_of(what=TEXT, reason=TEXT)),
         cautions=CAUTIONS,
-        calibration=_list(_calibration()),
+        calibration=list_of(_calibration()),
     )
     return {"$schema": SCHEMA_DRAFT, "title": "evalvar compare", **document}
 
@@ -66,35 +72,35 @@ def _task() -> Node:
         "generation": TEXT,
         "metric": TEXT,
     }
-    estimate = _estimate()
-    side = _object(
+    score = estimate()
+    side = object_of(
         name=TEXT,
         model=TEXT,
         step=INTEGER_OR_NONE,
-        train_seeds=_list(INTEGER_OR_NONE),
-        score=estimate,
+        train_seeds=list_of(INTEGER_OR_NONE),
+        score=score,
         seed_sd=UNDEFINED_OR_NUMBER,
         n_items=COUNT,
         n_items_total=COUNT,
         n_repeats=COUNT,
         is_partial=TRUTH,
     )
-    flips = _object(
+    flips = object_of(
         **dict.fromkeys(("n_worse", "n_better", "n_equal"), COUNT),
         **dict.fromkeys(("n_lost", "n_gained", "n_both", "n_neither"), COUNT_OR_NONE),
-        lost=_list(COUNT),
-        gained=_list(COUNT),
+        lost=list_of(COUNT),
+        gained=list_of(COUNT),
     )
-    difference = _object(
+    difference = object_of(
         **condition,
         baseline=side,
         candidate=side,
         n_items=COUNT,
         n_unpaired=COUNT,
-        difference=estimate,
+        difference=score,
         over_items=INTERVAL,
         corrected=INTERVAL,
-        sequential=_or_none(INTERVAL),
+        sequential=or_null(INTERVAL),
         p_value=SHARE,
         p_adjusted=SHARE,
         test=TEXT,
@@ -103,32 +109,32 @@ def _task() -> Node:
         delta=UNDEFINED_OR_NUMBER,
         verdict={"enum": list(get_args(Verdict))},
         reason=TEXT,
-        mismatches=_list(
-            _object(what=TEXT, first=TEXT, second=TEXT, blocks=TRUTH, text=TEXT)
+        mismatches=list_of(
+            object_of(what=TEXT, first=TEXT, second=TEXT, blocks=TRUTH, text=TEXT)
         ),
         cautions=CAUTIONS,
     )
-    square = _list(_list(UNDEFINED_OR_NUMBER))
+    square = list_of(list_of(UNDEFINED_OR_NUMBER))
     tables = ("difference", "se", "z", "n_better", "p_value")
-    pairs = _object(
-        names=_list(TEXT),
+    pairs = object_of(
+        names=list_of(TEXT),
         **dict.fromkeys((*tables, "p_adjusted", "low", "high"), square),
         n=COUNT,
         method=TEXT,
         test=TEXT,
     )
-    rank = _object(name=TEXT, score=estimate, low=COUNT, high=COUNT, is_top=TRUTH)
-    return _object(
+    rank = object_of(name=TEXT, score=score, low=COUNT, high=COUNT, is_top=TRUTH)
+    return object_of(
         **condition,
-        sides=_list(side),
-        differences=_list(difference),
-        ranks=_list(rank),
-        pairs=_or_none(pairs),
+        sides=list_of(side),
+        differences=list_of(difference),
+        ranks=list_of(rank),
+        pairs=or_null(pairs),
     )
 
 
 def _calibration() -> Node:
-    return _object(
+    return object_of(
         draws={"enum": list(DRAWS)},
         task=TEXT_OR_NONE,
         formulation=TEXT_OR_NONE,
@@ -138,15 +144,16 @@ def _calibration() -> Node:
         n_pairs=COUNT,
         n_false=COUNT,
         nominal=NUMBER,
-        rate=_estimate(),
+        rate=estimate(),
         band=UNDEFINED_OR_NUMBER,
         is_inflated=TRUTH,
         cautions=CAUTIONS,
     )
 
 
-def _estimate() -> Node:
-    return _object(
+def estimate() -> Node:
+    """Return the schema of an `harness.stats.estimate.Estimate`."""
+    return object_of(
         value=UNDEFINED_OR_NUMBER,
         se=UNDEFINED_OR_NUMBER,
         low=UNDEFINED_OR_NUMBER,
@@ -158,7 +165,8 @@ def _estimate() -> Node:
     )
 
 
-def _object(**properties: Node) -> Node:
+def object_of(**properties: Node) -> Node:
+    """Return the schema of an object that has all of these."""
     return {
         "type": "object",
         "properties": properties,
@@ -166,13 +174,15 @@ def _object(**properties: Node) -> Node:
     }
 
 
-def _list(items: Node) -> Node:
+def list_of(items: Node) -> Node:
+    """Return the schema of a list."""
     return {"type": "array", "items": items}
 
 
-def _or_none(node: Node) -> Node:
+def or_null(node: Node) -> Node:
+    """Return the schema of what may be missing."""
     return {"anyOf": [node, {"type": "null"}]}
 
 
-CAUTIONS = _list(_object(code=TEXT, text=TEXT))
-INTERVAL = _object(low=UNDEFINED_OR_NUMBER, high=UNDEFINED_OR_NUMBER)
+CAUTIONS = list_of(object_of(code=TEXT, text=TEXT))
+INTERVAL = object_of(low=UNDEFINED_OR_NUMBER, high=UNDEFINED_OR_NUMBER)
