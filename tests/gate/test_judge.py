@@ -452,6 +452,23 @@ def test_a_condition_that_the_candidate_lacks_is_missing(nights, judged):
     ]
 
 
+def test_sides_of_unlike_metrics_are_not_compared(nights, judged):
+    def scored_by(metric, model):
+        made = nights({"a": [0.5]}, n_items=40, model=model)
+        made["attempt_id"] += model
+        made[["output_type", "choice_logprobs"]] = ["generate_until", None]
+        return made.assign(metrics=[[(f"{metric},none", 1.0)]] * len(made))
+
+    both = [scored_by("f1", "m"), scored_by("exact_match", "n")]
+
+    result = judged(pd.concat(both, ignore_index=True), candidate="n")
+
+    assert result.status == "inconclusive"
+    assert [(one.reason, one.decision) for one in result.missing] == [
+        ("n@1 and m@1 are scored by unlike metrics", "inconclusive")
+    ]
+
+
 def test_a_trial_that_failed_is_broken(nights, judged):
     responses = nights(quiet("a", "b"))
     is_gone = (responses["task"] == "b") & (responses["step"] == N)
