@@ -438,10 +438,10 @@ def _pairs(name: tuple[Any, ...], scores: Floats, codes: Codes | None) -> _Set |
 
 
 def _halves(name: tuple[Any, ...], scores: Floats, codes: Codes | None) -> _Set | None:
-    """Compare half of the training seeds with the rest, seeds being draws."""
+    """Compare half of the training seeds with the rest, unless none differs."""
     scores, items = _shared(scores, codes)
     n = len(scores)
-    if items.n < MIN_ITEMS or n < MIN_SEEDS:
+    if items.n < MIN_ITEMS or n < MIN_SEEDS or (scores == scores[0]).all():
         return None
     moments = []
     for first in range(n if n % 2 else n // 2):

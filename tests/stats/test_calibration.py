@@ -195,6 +195,17 @@ def test_answers_that_never_differ_are_no_draws(simulated):
     assert a_a(pd.concat(greedy)) == ()
 
 
+def test_seeds_that_all_answer_alike_are_no_draws(simulated):
+    """As before training: halves that nothing could tell apart are no pairs."""
+    rng = np.random.default_rng(6)
+    cells = {(seed, 0): [0] * 60 for seed in range(5)}
+    assert a_a(simulated(cells)) == ()
+
+    cells |= {(seed, 100): (rng.random(60) < 0.5).astype(int) for seed in range(5)}
+    (found,) = a_a(simulated(cells))
+    assert found.n_pairs == 5
+
+
 def test_few_items_are_not_judged_and_not_calibrated(sampled):
     rng = np.random.default_rng(8)
     tables = facet_scores(sampled(rng.beta(1, 1, 29), 8, rng))
