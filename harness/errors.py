@@ -63,6 +63,7 @@ ErrorCode = Literal[
     "no-timings",
     "not-a-checkpoint",
     "not-a-store",
+    "nothing-scored",
     "nothing-stored",
     "output-not-written",
     "other-items",

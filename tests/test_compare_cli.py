@@ -364,3 +364,19 @@ def test_a_store_s_command_tells_of_results_how_they_become_one(
             assert f"`evalvar import {source} --store NEW` makes one" in err
 
     assert "evalvar run" in evalvar("gate", "notes")[2]
+
+
+def test_answers_without_scores_are_refused_in_a_line(evalvar, tmp_path: Path) -> None:
+    def write(name: str, scores: dict[str, str]) -> Path:
+        lines = [f"{i},{m},t,{s}" for m, s in scores.items() for i in range(40)]
+        path = tmp_path / name
+        path.write_text("\n".join(["item_id,model,task,score", *lines]), "utf-8")
+        return path
+
+    status, out, err = evalvar("compare", write("one.csv", {"A": "nan", "B": "1"}))
+    both = evalvar("compare", write("both.csv", {"A": "nan", "B": "nan"}))
+
+    assert (status, out) == (2, "")
+    assert "at t A, the baseline, gave answers that could not be scored" in err
+    assert err.endswith("[nothing-scored]\n")
+    assert both[0] == 2

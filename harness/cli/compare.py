@@ -142,6 +142,7 @@ def compare(
         sequential=sequential,
         look=look,
     )
+    _refuse_unscored(comparison)
     equal = a_a(
         found.responses(),
         metric=metric,
@@ -165,6 +166,23 @@ def compare(
             print(f"report: {path}")
     else:
         print(_written(comparison, str(format_), equal), end="")
+
+
+def _refuse_unscored(comparison: Comparison) -> None:
+    """Complain where nothing is compared since answers have no scores."""
+    from harness.stats.compare.rounds import UNSCORED
+
+    whys = [why for _, why in comparison.uncompared]
+    is_silent = all(why.endswith(UNSCORED) for why in whys)
+    if comparison.differences or not whys or not is_silent:
+        return
+    what, why = comparison.uncompared[0]
+    more = f", and {len(whys) - 1} more" if len(whys) > 1 else ""
+    raise InputError(
+        f"nothing can be compared: at {what} {why}{more}; scores are missing or not "
+        "finite",
+        code="nothing-scored",
+    )
 
 
 @schema_app.command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DesignError
-from harness.frames import CONDITION, SETTINGS
+from harness.frames import SETTINGS
 from harness.stats.clusters import Codes, cluster_codes
 from harness.stats.comparable import Mismatch, mismatches
-from harness.stats.compare.contestants import Contestant, closest
+from harness.stats.compare.contestants import Condition, Contestant, closest
 from harness.stats.compare.difference import Items
 from harness.stats.compare.results import Choice
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
@@ -23,6 +23,9 @@ Flags = npt.NDArray[np.bool_]
 
 LEAST_SHARED = 0.95
 """Share of the smaller side's items that must be on the other side, too."""
+
+UNSCORED = "gave answers that could not be scored"
+"""Why a choice is not compared, where it was asked all the same."""
 
 Uncompared = tuple[str, str]
 """What has no row, and why."""
@@ -103,6 +106,7 @@ def rounds(
     asked: Sequence[Sequence[Contestant]],
     choices: Sequence[Choice],
     *,
+    was_asked: Callable[[Choice], Collection[Condition]],
     allow: Collection[str] = (),
     clusters: Mapping[str, Any] | None = None,
 ) -> tuple[tuple[Round, ...], tuple[Uncompared, ...]]:
@@ -115,6 +119,8 @@ def rounds(
     ----------
     asked : sequence of sequence of Contestant
         From `harness.stats.compare.contestants.contestants`.
+    was_asked : callable
+        Returns the conditions of a choice's answers, those without a score, too.
     allow : collection of str
         As `harness.stats.comparable.mismatches` takes it.
     clusters : mapping of item id to cluster, optional
@@ -136,26 +142,35 @@ def rounds(
         for choice, candidates in zip(choices[1:], others, strict=True):
             one = closest(baseline, candidates, taken=conditions)
             if one is None or one.metric.metric != baseline.metric.metric:
-                reason = "was not asked it"
+                was_silent = condition in was_asked(choice)
+                reason = UNSCORED if was_silent else "was not asked it"
                 if one is not None:
                     reason = (
                         f"is scored by {one.metric.metric}, the baseline by "
                         f"{baseline.metric.metric}; name one metric for both"
                     )
-                uncompared.append((_name(baseline), f"{choice.name} {reason}"))
+                uncompared.append((_name(condition), f"{choice.name} {reason}"))
                 one = None
             members.append(one)
             met.add(id(one))
         found.append(_round(tuple(members), allow, clusters))
     for candidates in others:
         lone = dict.fromkeys(
-            (_name(one), one.choice.name)
+            (_name(one.condition), one.choice.name)
             for one in candidates
             if id(one) not in met and one.condition not in conditions
         )
+        for task, name in lone:
+            reason = f"was not asked what {name} was"
+            if task in map(_name, was_asked(choices[0])):
+                reason = UNSCORED
+            uncompared.append((task, f"{choices[0].name}, the baseline, {reason}"))
+    if not own:
+        told = {name for name, _ in uncompared}
         uncompared += [
-            (task, f"{choices[0].name}, the baseline, was not asked what {name} was")
-            for task, name in lone
+            (name, f"{choices[0].name}, the baseline, {UNSCORED}")
+            for name in map(_name, sorted(was_asked(choices[0]), key=str))
+            if name not in told
         ]
     return tuple(found), tuple(uncompared)
 
@@ -281,11 +296,9 @@ def _settings(one: Contestant) -> tuple[Any, ...]:
     return tuple(getattr(one.table, name) for name in SETTINGS)
 
 
-def _name(one: Contestant) -> str:
+def _name(condition: Condition) -> str:
     """Return a task with what of its condition is not the plainest."""
-    task, formulation, num_fewshot, template, generation = (
-        getattr(one.table, name) for name in CONDITION
-    )
+    task, formulation, num_fewshot, template, generation = condition
     parts = [
         formulation and f"as {formulation}",
         num_fewshot and f"{num_fewshot}-shot",

@@ -13,7 +13,7 @@ from harness.errors import DesignError
 from harness.frames import check_responses
 from harness.stats.collapse import collapse
 from harness.stats.compare.average import judge_average
-from harness.stats.compare.contestants import contestants, settled
+from harness.stats.compare.contestants import asked_conditions, contestants, settled
 from harness.stats.compare.judge import judge_tasks
 from harness.stats.compare.matches import Rules
 from harness.stats.compare.results import AVERAGE, Choice, Comparison
@@ -133,7 +133,17 @@ def compare(
         formulation=formulation,
         trials=trials,
     )
-    met, uncompared = rounds(asked, choices, allow=allow, clusters=clusters)
+    met, uncompared = rounds(
+        asked,
+        choices,
+        was_asked=lambda choice: {
+            one
+            for one in asked_conditions(chosen, choice)
+            if task in (None, one[0]) and formulation in (None, one[1])
+        },
+        allow=allow,
+        clusters=clusters,
+    )
     confidence_level = 1 - rule.level(look, alpha=1 - confidence_level)
     rules = Rules(
         n_target=rule.n_target if rule.kind == "cs" else None,

@@ -11,6 +11,7 @@ from scipy import stats
 
 from harness.errors import DesignError
 from harness.stats.compare.results import AVERAGE, Choice
+from harness.stats.compare.rounds import UNSCORED
 from harness.stats.compare.table import compare
 from harness.stats.compare.verdicts import judged
 from harness.stats.estimate import UNDEFINED, Interval
@@ -603,11 +604,26 @@ def test_sides_scored_by_unlike_metrics_are_told(answered, compared, right):
     )
 
 
-def test_a_side_that_no_metric_could_score_was_not_asked(answered, compared, right):
+def test_a_side_that_no_metric_could_score_is_told(answered, compared, right):
     scores = {("a", "t"): right(1, 0.5), ("b", "t"): np.full(200, np.nan)}
     comparison = compared(answered(scores))
 
-    assert comparison.uncompared[0][1] == "b was not asked it"
+    assert comparison.uncompared[0][1] == f"b {UNSCORED}"
+
+
+def test_a_baseline_without_scores_is_told_from_one_that_was_not_asked(
+    answered, compared, right
+):
+    none = np.full(200, np.nan)
+    scores = {("a", "t"): none, ("b", "t"): right(1, 0.5), ("b", "s"): right(2, 0.5)}
+    found = compared(answered(scores))
+    both = compared(answered({("a", "t"): none, ("b", "t"): none}))
+
+    assert found.uncompared == (
+        ("s (as cloze)", "a, the baseline, was not asked what b was"),
+        ("t (as cloze)", f"a, the baseline, {UNSCORED}"),
+    )
+    assert both.uncompared == (("t (as cloze)", f"a, the baseline, {UNSCORED}"),)
 
 
 @pytest.mark.parametrize(
