@@ -106,7 +106,7 @@ class Marks:
         """
         tags = self.tags()
         if name not in tags:
-            there = f"there are {', '.join(tags)}" if tags else "there is none"
+            there = f"known: {', '.join(tags)}" if tags else "there is none"
             raise InputError(
                 f"no tag {name!r}; {there}; `evalvar tag` sets one",
                 code="unknown-tag",

@@ -55,7 +55,7 @@ def test_an_unknown_tag_is_told_with_those_that_there_are(store):
     set_mark(store, "tag", name="mine", model="toy")
 
     assert caught.value.code == "unknown-tag"
-    with pytest.raises(InputError, match="there are mine"):
+    with pytest.raises(InputError, match="known: mine"):
         read_marks(store).tag("release")
 
 

@@ -75,7 +75,7 @@ def read_checkpoint(
         return Reference(model=model, step=int(step))
     known = ", ".join([*models[:5], *(f"tag:{tag}" for tag in also[:5])])
     raise InputError(
-        f"there is no model{' or tag' if also else ''} {word!r}; there are {known}",
+        f"there is no model{' or tag' if also else ''} {word!r}; known: {known}",
         code="unknown-model",
     )
 

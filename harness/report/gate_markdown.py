@@ -20,7 +20,7 @@ from harness.report.sheets.gate import (
     verdict_sentence,
 )
 from harness.report.sheets.sheet import Footnotes, Sheet, escaped, markup
-from harness.report.text import clean
+from harness.report.text import clean, count
 
 MOST_CHANGED = 20
 """Changed rows that stand before the list of all."""
@@ -107,8 +107,9 @@ class _Summary(NamedTuple):
         if left := len(self.changed) - n_changed:
             lines.append(f"_{left} more that changed: see all comparisons._")
         if n_rows:
+            all_ = count(len(self.rows), "comparison")
             lines += [
-                f"<details><summary>All {len(self.rows)} comparisons</summary>",
+                f"<details><summary>All {all_}</summary>",
                 self._table(self.rows[:n_rows], is_first=not n_changed),
             ]
         if left := len(self.rows) - n_rows:

@@ -117,7 +117,7 @@ def _differ(what: Sequence[str]) -> str:
 def _too_few(n: int, counted: bool, level: float, rules: Rules) -> str:
     """Return why so few items are not judged; empty where they are."""
     if n < rules.min_items:
-        return f"{n} items; {rules.min_items} needed"
+        return f"{n} item{'s' * (n != 1)}; {rules.min_items} needed"
     if counted and 2.0 ** (1 - n) >= 1 - level:
         needed = math.floor(1 - math.log2(1 - level)) + 1
         return f"{n} items allow no p-value so small; {needed} needed"

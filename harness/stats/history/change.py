@@ -420,8 +420,9 @@ def _method(trend: Trend, *, known: bool) -> str:
 
 def _doubts(values: Floats) -> tuple[Caution, ...]:
     if len(values) < FEWEST_POINTS:
+        points = "point" if len(values) == 1 else "points"
         text = (
-            f"{len(values)} points, in which no level can be told from another; "
+            f"{len(values)} {points}, in which no level can be told from another; "
             f"{FEWEST_POINTS} would do"
         )
         return (Caution("few-points", text),)

@@ -185,11 +185,12 @@ def predict(
     places = np.flatnonzero(~np.isnan(values))[-last_n:]
     y, n = values[places], len(places)
     course, more = ("line", " + …") if trend == "linear" else ("mean", "")
-    method = f"{course} of the last {n} points ± t s sqrt(1 + 1/n{more})"
+    method = f"{course} of the last {n} point{'s' * (n != 1)} ± t s sqrt(1 + 1/n{more})"
     code = text = ""
     if n < FEWEST_POINTS:
         code = "few-points"
-        text = f"{n} points say too little of the next; {FEWEST_POINTS} would do"
+        say = "point says" if n == 1 else "points say"
+        text = f"{n} {say} too little of the next; {FEWEST_POINTS} would do"
     elif np.ptp(y) == 0:
         code = "constant-history"
         text = f"all {n} scores are equal, so that nothing is known of noise"
