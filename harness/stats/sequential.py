@@ -80,13 +80,14 @@ class SequentialRule:
         """
         if self.kind != "spending":
             return alpha
-        return spend(
+        level = spend(
             alpha,
             look,
             shape=self.shape,
             n_looks=self.n_looks,
             accumulates=self.n_looks is not None,
         )
+        return max(level, LEAST_LEVEL)
 
 
 def read_rule(words: str | SequentialRule | None) -> SequentialRule:
@@ -392,6 +393,9 @@ def spend(
 
 MAX_LOOKS = 400
 """Of a known number, beyond which an open end is as good."""
+
+LEAST_LEVEL = 1e-12
+"""Of a test: what O'Brien and Fleming leave the first of many looks is none at all."""
 
 FARTHEST = 12.0
 """Standard deviations beyond which nothing is spent."""

@@ -458,3 +458,5 @@ def test_each_rule_has_its_level():
     assert read_rule("pocock:9").level(7) == spend(
         0.05, 7, shape="pocock", n_looks=9, accumulates=True
     )
+    # 1 less a level that is no number is 1, and an interval of that level has no end.
+    assert 0 < 1 - read_rule("obrien-fleming:200").level(1) < 1
