@@ -28,7 +28,11 @@ N_BISECTIONS = 30
 
 
 def smallest_detectable(
-    moments: Moments, levels: Floats | float, *, n_target: int | None = None
+    moments: Moments,
+    levels: Floats | float,
+    *,
+    n_target: int | None = None,
+    widest: Floats | float = math.inf,
 ) -> Floats:
     """Return the true difference that is found with a probability of `POWER`, for each.
 
@@ -54,6 +58,8 @@ def smallest_detectable(
         Confidence level of each test.
     n_target : int, optional
         Of confidence sequences, where tests are theirs.
+    widest : float or ndarray
+        The largest difference that scores allow.
 
     Returns
     -------
@@ -71,7 +77,7 @@ def smallest_detectable(
     others = np.flatnonzero(~moments.is_counted & np.isfinite(q))
     if len(others):
         out[others] = _of_spreads(moments[others], q[others])
-    return out
+    return np.where(out <= widest, out, np.nan)
 
 
 # ---- scores that are not counted ------------------------------------------------

@@ -191,7 +191,9 @@ def judge_matches(
         sequential=None
         if n_target is None
         else anytime_intervals(moments, level, n_target=n_target, widest=widest),
-        detectable=smallest_detectable(moments, levels, n_target=n_target)
+        detectable=smallest_detectable(
+            moments, levels, n_target=n_target, widest=widest
+        )
         if is_told
         else np.full(len(p), np.nan),
     )

@@ -76,6 +76,9 @@ def test_what_no_test_could_find_is_undefined():
     assert_allclose(six**6, 0.8, atol=1e-6)
     assert math.isnan(smallest_detectable(Moments.unknown(1), 0.95)[0])
     assert math.isnan(smallest_detectable(counted(50, 3, 3), 1.0)[0])
+    two = of_seeds(np.random.default_rng(1), 2, 200, 0.1, 0.05)
+    assert smallest_detectable(two, 0.9999)[0] > 1
+    assert math.isnan(smallest_detectable(two, 0.9999, widest=1.0)[0])
 
 
 def test_many_at_once_are_as_each_alone():
