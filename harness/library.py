@@ -412,8 +412,16 @@ confidence_level, clusters, fixed, allow, sequential, look
         return _the_one(name, [*_drawn(data, name)])
 
     def _choice(self, choice: str | Choice, step: int | None) -> Choice:
-        if not isinstance(choice, str):
+        from harness.stats.compare.results import Choice
+
+        if isinstance(choice, Choice):
             return choice
+        if not isinstance(choice, str):
+            raise DesignError(
+                f"{choice!r:.40} names no one; give a word such as MODEL@STEP, or a "
+                "Choice",
+                code="unknown-model",
+            )
         return read_choice(choice, models=self.models, marks=self.marks, step=step)
 
     def _current(
@@ -456,7 +464,13 @@ def figure(
         ``unknown-model``, ``unknown-task``.
     """
     from harness.report.views.compare import compare_sections
+    from harness.stats.compare.results import Comparison
 
+    if not isinstance(comparison, Comparison):
+        raise DesignError(
+            f"{comparison!r:.40} is no comparison; give what compare returned",
+            code="no-figure",
+        )
     names = get_args(ComparisonFigure)
     if name not in names:
         raise DesignError(

@@ -60,7 +60,7 @@ def test_importing_it_loads_nothing_heavy():
 
 
 def test_what_it_exports_is_there_and_nothing_else():
-    assert set(harness.__all__) <= set(dir(harness))
+    assert dir(harness) == sorted(harness.__all__)
     assert harness.Results is library.Results
     with pytest.raises(AttributeError, match="no attribute 'WHO'"):
         _ = harness.WHO
@@ -215,6 +215,17 @@ def test_a_history_that_cannot_be_says_why(tmp_path):
     ):
         with pytest.raises(DesignError) as caught:
             loaded.history(**words)
+        assert caught.value.code == code
+
+
+def test_what_is_no_comparison_is_refused_by_name(toy):
+    for call, code in (
+        (lambda: toy.compare(3, "b"), "unknown-model"),
+        (lambda: toy.compare(delta="x"), "bad-option"),
+        (lambda: harness.figure(3, "forest"), "no-figure"),
+    ):
+        with pytest.raises(DesignError) as caught:
+            call()
         assert caught.value.code == code
 
 

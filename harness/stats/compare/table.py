@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -239,9 +240,13 @@ def _check_options(
         )
     named = delta if isinstance(delta, Mapping) else {}
     losses = named.values() if isinstance(delta, Mapping) else [delta or 0.0]
-    if bad := [loss for loss in losses if not 0 <= loss < math.inf]:
+    if bad := [
+        loss
+        for loss in losses
+        if not (isinstance(loss, Real) and 0 <= float(loss) < math.inf)
+    ]:
         raise DesignError(
-            f"delta is {bad[0]}; give the largest loss that counts as no worse, 0 or "
+            f"delta is {bad[0]!r}; give the largest loss that counts as no worse, 0 or "
             "more, in score units",
             code="bad-option",
         )
