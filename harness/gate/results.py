@@ -239,7 +239,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingTask:
-    """A task that the candidate should have been asked, and was not."""
+    """A gated task without a comparison: a side was not asked it, or has no score."""
 
     task: str
     tier: Tier
