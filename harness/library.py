@@ -480,7 +480,9 @@ def figure(
     sections = compare_sections(comparison)
     drawn = {one.kind: one for section in sections for one in section.drawn}.get(name)
     if drawn is None or drawn.figure is None:
-        why = "no item changed" if name == "flips" else "too little can be compared"
+        is_paired = any(row.n_items for row in comparison.differences)
+        is_same = name == "flips" and is_paired
+        why = "no item changed" if is_same else "too little can be compared"
         raise DesignError(f"figure {name} shows nothing here: {why}", code="no-figure")
     if name == "pairs":
         return _pair_map(drawn.figure, drawn, task)

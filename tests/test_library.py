@@ -384,6 +384,15 @@ def test_flips_are_those_of_the_comparison(compared):
     }
 
 
+def test_where_no_item_is_shared_none_is_said_to_be_unchanged(tmp_path):
+    lines = [f"{m}{i},{m},t,{i % 2}" for m in "ab" for i in range(40)]
+    path = tmp_path / "apart.csv"
+    path.write_text("\n".join(["item_id,model,task,score", *lines]), "utf-8")
+
+    with pytest.raises(DesignError, match="too little can be compared"):
+        harness.figure(harness.load(path).compare(), "flips")
+
+
 def test_what_cannot_be_drawn_is_a_row_of_words(three):
     figure = harness.figure(three, candidate="c")
 

@@ -20,6 +20,7 @@ SURE_SEEDS = 3
 """With fewer training seeds on a side, a 95 % interval may hold 90 to 99 %."""
 
 OVER_SEEDS = "over items (Hall 1992) and training seeds (Welch's t), joined by MOVER"
+EQUAL = "equal on every item: rule of three, of the widest difference of scores"
 
 
 def difference_row(
@@ -94,7 +95,15 @@ def difference_row(
             confidence_level=rules.confidence_level,
             n=int(moments.n_units[0]),
             method="paired by item; "
-            + (OVER_SEEDS if over_seeds else TANGO if counted else HALL),
+            + (
+                EQUAL
+                if moments.is_equal[0]
+                else OVER_SEEDS
+                if over_seeds
+                else TANGO
+                if counted
+                else HALL
+            ),
             cautions=own,
         ),
         over_items=_interval(found.over_items),

@@ -672,3 +672,20 @@ def test_scores_of_a_difference_are_over_its_items_and_ranks_over_those_of_all(
     assert (first.baseline.n_items, first.baseline.is_partial) == (200, False)
     assert_allclose(first.baseline.score.value, a[0, 100:].mean())
     assert "and of both scores" in first.cautions[1].text
+
+
+def test_equal_models_have_an_average_that_is_not_too_few_data(
+    answered, compared, right
+):
+    t, s = right(1, 0.5), right(2, 0.5)
+    found = compared(
+        answered({(name, "t"): t for name in "ab"} | {(name, "s"): s for name in "ab"}),
+        delta=0.02,
+    )
+    (row,) = found.average.differences
+
+    assert row.difference.value == 0
+    assert_allclose(row.corrected, np.array([-1, 1]) * (1 - 0.05 ** (1 / 400)))
+    assert row.verdict == "no worse"
+    assert "rule of three" in row.difference.method
+    assert row.p_value == 1
