@@ -221,7 +221,7 @@ def test_a_history_that_cannot_be_says_why(tmp_path):
 def test_what_is_no_comparison_is_refused_by_name(toy):
     for call, code in (
         (lambda: toy.compare(3, "b"), "unknown-model"),
-        (lambda: toy.compare(delta="x"), "bad-option"),
+        (lambda: toy.compare("toy@0", "toy@10", delta="x"), "bad-option"),
         (lambda: harness.figure(3, "forest"), "no-figure"),
     ):
         with pytest.raises(DesignError) as caught:
