@@ -25,7 +25,7 @@ EQUAL = "equal on every item: rule of three, of the widest difference of scores"
 
 def difference_row(
     condition: Mapping[str, Any],
-    sides: tuple[Side, Side],
+    sides: Sequence[Side],
     match: Match | None,
     found: Judged | None,
     rules: Rules,
@@ -134,7 +134,7 @@ def _too_few(n: int, counted: bool, level: float, rules: Rules) -> str:
 
 
 def _seed_cautions(
-    sides: tuple[Side, Side], over_seeds: bool, rules: Rules
+    sides: Sequence[Side], over_seeds: bool, rules: Rules
 ) -> tuple[Caution, ...]:
     n_seeds = min(side.n_seeds for side in sides)
     if over_seeds and n_seeds < SURE_SEEDS:
@@ -157,10 +157,7 @@ def _seed_cautions(
 def _unpaired(n: int) -> tuple[Caution, ...]:
     if not n:
         return ()
-    text = (
-        f"{n} items were scored on one side only and are left out of the difference "
-        "and of both scores"
-    )
+    text = f"{n} items were scored on one side only and are in no score here"
     return (Caution("items-not-shared", text),)
 
 
