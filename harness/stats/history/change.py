@@ -420,9 +420,9 @@ def _method(trend: Trend, *, known: bool) -> str:
 
 def _doubts(values: Floats) -> tuple[Caution, ...]:
     if len(values) < FEWEST_POINTS:
-        points = "point" if len(values) == 1 else "points"
+        n = len(values)
         text = (
-            f"{len(values)} {points}, in which no level can be told from another; "
+            f"{n} point{'s' * (n != 1)}, in which no level can be told from another; "
             f"{FEWEST_POINTS} would do"
         )
         return (Caution("few-points", text),)

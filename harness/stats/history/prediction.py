@@ -189,8 +189,10 @@ def predict(
     code = text = ""
     if n < FEWEST_POINTS:
         code = "few-points"
-        say = "point says" if n == 1 else "points say"
-        text = f"{n} {say} too little of the next; {FEWEST_POINTS} would do"
+        text = (
+            f"{n} point{'s' * (n != 1)} say{'s' * (n == 1)} too little of the next; "
+            f"{FEWEST_POINTS} would do"
+        )
     elif np.ptp(y) == 0:
         code = "constant-history"
         text = f"all {n} scores are equal, so that nothing is known of noise"
