@@ -671,7 +671,7 @@ def test_scores_of_a_difference_are_over_its_items_and_ranks_over_those_of_all(
     first = task.differences[0]
     assert (first.baseline.n_items, first.baseline.is_partial) == (200, False)
     assert_allclose(first.baseline.score.value, a[0, 100:].mean())
-    assert "and of both scores" in first.cautions[1].text
+    assert "are in no score here" in first.cautions[1].text
 
 
 def test_equal_models_have_an_average_that_is_not_too_few_data(
