@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.report.cells import Drawn
     from harness.report.gather import ReportData
     from harness.stats.compare.results import Choice, Comparison
+    from harness.stats.estimate import Caution
     from harness.stats.history.points import By
     from harness.stats.pairs import Correction
     from harness.stats.ranks import RankMethod
@@ -67,10 +68,12 @@ class Results:
     _frames: _Frames
 
     def __repr__(self) -> str:
+        n = len(self.problems)
+        problems = f"; {n} problem{'s' if n > 1 else ''}" if n else ""
         return (
             f"<Results of {', '.join(self.sources)}: "
             f"{len(self._frames.responses):,} answers of {len(self.models)} models "
-            f"to {len(self.tasks)} tasks>"
+            f"to {len(self.tasks)} tasks{problems}>"
         )
 
     @property
@@ -288,7 +291,7 @@ confidence_level, clusters, fixed, allow, sequential, look
 
         for why in self._silent:
             raise InputError(why, code="nothing-stored")
-        return compare(
+        made = compare(
             self._frames.responses,
             [self._choice(choice, step) for choice in choices or self.models],
             baseline=None if baseline is None else self._choice(baseline, step).name,
@@ -306,7 +309,9 @@ confidence_level, clusters, fixed, allow, sequential, look
             sequential=sequential,
             look=look,
             trials=self._frames.trials,
+            unread=_unread(self.problems),
         )
+        return replace(made, cautions=(*made.cautions, *_of_files(self.problems)))
 
     def history(
         self,
@@ -497,7 +502,8 @@ def load(path: str | Path, *more: str | Path, pattern: str | None = None) -> Res
     path, more : str or Path
         A store: a folder, or an address such as ``s3://…``. Or what lm-eval, Inspect,
         lighteval and others wrote, which is read and not stored. Of models that are
-        in several, the name has that of the source before it: ``after/pythia-160m``.
+        in several, the name has that of the source before it, or what of its path is
+        its own: ``after/pythia-160m``.
     pattern : str, optional
         Where in a foreign file's path its model, step and training seed are, such as
         ``runs/{model}/seed{train_seed}/step{step}``, for files that do not say.
@@ -516,10 +522,17 @@ def load(path: str | Path, *more: str | Path, pattern: str | None = None) -> Res
     """
     import pandas as pd
 
-    parts = [_loaded(path, pattern) for path in (path, *more)]
+    places: dict[tuple[str, ...], str | Path] = {}
+    for one in (path, *more):
+        places.setdefault(_place(one), one)
+    parts = [_loaded(one, pattern) for one in places.values()]
     models = Counter(model for part in parts for model in part.models)
     several = {model for model, n in models.items() if n > 1}
-    parts = [_renamed(part, several) for part in parts]
+    labels = _labels([*places])
+    parts = [
+        _renamed(part, label, several)
+        for part, label in zip(parts, labels, strict=True)
+    ]
     if len(parts) == 1:
         return parts[0]
     frames = zip(*(part._frames for part in parts), strict=True)
@@ -574,9 +587,32 @@ def _loaded(path: str | Path, pattern: str | None) -> Results:
     )
 
 
-def _renamed(part: Results, several: Collection[str]) -> Results:
-    """Put the source's name before those of models that other sources have too."""
-    own = {model: f"{Path(part.sources[0]).name}/{model}" for model in several}
+def _place(path: str | Path) -> tuple[str, ...]:
+    """Return the parts of the path or address by which a source is told from others."""
+    if "://" in str(path):
+        return tuple(part for part in str(path).split("/") if part)
+    return Path(path).resolve().parts[1:]
+
+
+def _labels(places: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return of each place the last parts that are no other's, less what all share.
+
+    So ``old/results`` and ``new/results`` are ``old`` and ``new``.
+    """
+    ends = []
+    for place in places:
+        others = [other for other in places if other != place]
+        lengths = range(1, len(place))
+        alone = (n for n in lengths if all(o[-n:] != place[-n:] for o in others))
+        ends.append(place[-next(alone, len(place)) :])
+    while len({end[-1:] for end in ends}) == 1 and min(map(len, ends)) > 1:
+        ends = [end[:-1] for end in ends]
+    return ["/".join(end) for end in ends]
+
+
+def _renamed(part: Results, label: str, several: Collection[str]) -> Results:
+    """Put a label before the names of models that other sources have too."""
+    own = {model: f"{label}/{model}" for model in several}
     if not own.keys() & {*part.models}:
         return part
 
@@ -587,8 +623,44 @@ def _renamed(part: Results, several: Collection[str]) -> Results:
     return replace(
         part,
         models=tuple(own.get(name, name) for name in part.models),
+        problems=tuple(
+            replace(one, model=own.get(one.model or "", one.model))
+            for one in part.problems
+        ),
         _frames=_Frames(*map(renamed, part._frames)),
     )
+
+
+def _unread(problems: Sequence[Problem]) -> dict[tuple[str, str], str]:
+    """Return why answers are not there, by model and task; both empty if unknown."""
+    return {
+        (one.model, one.task)
+        if one.model and one.task
+        else ("", ""): f"{one.place}: {one.reason}"
+        for one in reversed(problems)
+        if one.is_left_out
+    }
+
+
+def _of_files(problems: Sequence[Problem]) -> Iterator[Caution]:
+    """Return what of the files' problems bears on every number."""
+    from harness.stats.estimate import Caution
+
+    kinds = {
+        "left-out": [one for one in problems if one.is_left_out],
+        "duplicated-runs": [one for one in problems if one.code == "results-twice"],
+    }
+    said = {
+        "left-out": "could not be read and are not in here",
+        "duplicated-runs": "are there twice",
+    }
+    for code, some in kinds.items():
+        if some:
+            yield Caution(
+                code,
+                f"{len(some)} of the files or parts of them {said[code]}, first "
+                f"{some[0].place}: {some[0].reason}",
+            )
 
 
 def _names(column: pd.Series[Any]) -> tuple[str, ...]:

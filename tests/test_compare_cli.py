@@ -277,11 +277,11 @@ def test_what_cannot_be_read_is_told_and_is_no_question_not_asked(
     reason = document["uncompared"][0]["reason"]
 
     assert status == 5
-    assert [line.split(": ")[1] for line in err.splitlines()[:2]] == [
+    assert [line.split(": ")[0] for line in err.splitlines()[:2]] == [
         "runs/acme__y/" + other.name + ":40",
         "runs/junk.eval",
     ]
-    assert err.splitlines()[2] == "evalvar: 2 left out, everything else was compared"
+    assert err.splitlines()[2] == "2 left out, everything else was compared"
     assert reason.startswith("acme/y has answers to it that could not be read: runs/")
     (caution,) = [c for c in document["cautions"] if c["code"] == "left-out"]
     assert caution["text"].startswith("2 of the files or parts of them could not be")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from harness.cli.app import ANALYSE, app, schema_app
+from harness.cli.app import ANALYSE, INCOMPLETE, app, schema_app
 from harness.cli.options import (
     ConfidenceOption,
     FormatOption,
@@ -20,13 +20,22 @@ from harness.cli.options import (
     TaskOption,
     named_path,
 )
-from harness.cli.streams import open_output, print_json, refuse_overwriting
+from harness.cli.streams import (
+    open_output,
+    print_json,
+    refuse_overwriting,
+    say,
+    say_problems,
+)
 from harness.errors import InputError
 
 if TYPE_CHECKING:
     from harness.stats.calibration import Calibration
     from harness.stats.compare.results import Comparison
     from harness.stats.pairs import Correction
+
+PLAIN = {TableFormat.table, TableFormat.json}
+"""What --json does not contradict."""
 
 SUFFIXES = {".html": "html", ".md": "md", ".json": "json", ".csv": "csv"}
 
@@ -120,6 +129,10 @@ def compare(
     from harness.report.sheets.sheet import show
     from harness.stats.calibration import a_a
 
+    _refuse_both(
+        {"--json": json_, f"--format {format_}": format_ not in PLAIN},
+        {"--continuous": is_continuous, "--metric": metric is not None},
+    )
     kinds = [_kind(path) for path in outputs or ()]
     sources, names = _sorted_words(words)
     refuse_overwriting(outputs or (), [*sources, clusters])
@@ -166,6 +179,10 @@ def compare(
             print(f"report: {path}")
     else:
         print(_written(comparison, str(format_), equal), end="")
+    say_problems(found.problems)
+    if n_left_out := sum(one.is_left_out for one in found.problems):
+        say(f"{n_left_out} left out, everything else was compared")
+        raise typer.Exit(INCOMPLETE)
 
 
 def _refuse_unscored(comparison: Comparison) -> None:
@@ -220,6 +237,16 @@ def _written(comparison: Comparison, kind: str, equal: Sequence[Calibration]) ->
     if kind == "csv":
         return markup(sheets[0], "csv")
     return "\n".join(markup(sheet, "md") for sheet in sheets)
+
+
+def _refuse_both(*pairs: Mapping[str, bool]) -> None:
+    """Complain of two options that each say what the other does."""
+    for options in pairs:
+        if all(options.values()):
+            raise InputError(
+                f"{' and '.join(options)} contradict each other; give one of them",
+                code="bad-option",
+            )
 
 
 def _kind(path: Path) -> str:

@@ -102,15 +102,23 @@ def _settled(there: pd.DataFrame, choice: Choice) -> Choice:
     mine = mine[is_here.fillna(False).astype(bool)]
     if mine.empty:
         steps = sorted(there[there["model"] == choice.model]["step"].dropna().unique())
+        choose = f"; choose of {_listed(steps)}"
         raise DesignError(
-            f"{choice.model} has no step {step}; choose of {_listed(steps)}",
+            f"{choice.model} has no step {step}"
+            + (choose if steps else ", for its step is not known; name it without"),
             code="bad-steps",
         )
     seeds = {plain(seed) for seed in mine["train_seed"]}
     if missing := [s for s in choice.train_seeds or () if s not in seeds]:
+        known = sorted(seed for seed in seeds if seed is not None)
+        at = "" if step is None else f" at step {step}"
         raise DesignError(
-            f"{choice.model} has no training seed {missing[0]} at step {step}; choose "
-            f"of {_listed(sorted(seeds, key=str))}",
+            f"{choice.model} has no training seed {missing[0]}{at}"
+            + (
+                f"; choose of {_listed(known)}"
+                if known
+                else ", for none is known; name it without"
+            ),
             code="unknown-model",
         )
     return replace(choice, step=step)

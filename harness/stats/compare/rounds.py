@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from harness.errors import DesignError
 from harness.frames import SETTINGS
+from harness.records import digest
 from harness.stats.clusters import Codes, cluster_codes
 from harness.stats.comparable import Mismatch, mismatches
 from harness.stats.compare.contestants import Condition, Contestant, closest
@@ -109,6 +110,7 @@ def rounds(
     was_asked: Callable[[Choice], Collection[Condition]],
     allow: Collection[str] = (),
     clusters: Mapping[str, Any] | None = None,
+    unread: Mapping[tuple[str, str], str] | None = None,
 ) -> tuple[tuple[Round, ...], tuple[Uncompared, ...]]:
     """Return a round for each condition of the baseline, and what is in none.
 
@@ -125,11 +127,14 @@ def rounds(
         As `harness.stats.comparable.mismatches` takes it.
     clusters : mapping of item id to cluster, optional
         Instead of those that are stored.
+    unread : mapping of (model, task) to str, optional
+        Why answers are not there.
 
     Raises
     ------
     DesignError
-        ``bad-option``; ``missing-clusters``: `clusters` has some of a task's items.
+        ``bad-option``; ``missing-clusters``: `clusters` has some of a task's items, or
+        none of any.
     """
     own, *others = asked
     found, uncompared = [], []
@@ -142,8 +147,11 @@ def rounds(
         for choice, candidates in zip(choices[1:], others, strict=True):
             one = closest(baseline, candidates, taken=conditions)
             if one is None or one.metric.metric != baseline.metric.metric:
-                was_silent = condition in was_asked(choice)
-                reason = UNSCORED if was_silent else "was not asked it"
+                reason = (
+                    _unread(choice, baseline.table.task, unread)
+                    or (UNSCORED if condition in was_asked(choice) else "")
+                    or "was not asked it"
+                )
                 if one is not None:
                     reason = (
                         f"is scored by {one.metric.metric}, the baseline by "
@@ -154,17 +162,20 @@ def rounds(
             members.append(one)
             met.add(id(one))
         found.append(_round(tuple(members), allow, clusters))
+    if clusters is not None and found and all(one.labels is None for one in found):
+        raise _unmatched(clusters, found)
     for candidates in others:
-        lone = dict.fromkeys(
-            (_name(one.condition), one.choice.name)
+        lone = {
+            (_name(one.condition), one.choice.name): one.table.task
             for one in candidates
             if id(one) not in met and one.condition not in conditions
-        )
-        for task, name in lone:
-            reason = f"was not asked what {name} was"
-            if task in map(_name, was_asked(choices[0])):
+        }
+        for (name, candidate), task in lone.items():
+            reason = _unread(choices[0], task, unread)
+            if not reason and name in map(_name, was_asked(choices[0])):
                 reason = UNSCORED
-            uncompared.append((task, f"{choices[0].name}, the baseline, {reason}"))
+            reason = reason or f"was not asked what {candidate} was"
+            uncompared.append((name, f"{choices[0].name}, the baseline, {reason}"))
     if not own:
         told = {name for name, _ in uncompared}
         uncompared += [
@@ -199,7 +210,7 @@ def _round(
         scores=scores,
         keys=keys,
         places=np.array(places, dtype=np.intp),
-        labels=_labels(keys, there, clusters),
+        labels=_labels(keys, places, there, clusters),
         has_common_labels=clusters is not None,
         mismatches=(
             (),
@@ -256,9 +267,11 @@ def _unlike(
 
 def _labels(
     keys: tuple[str, ...],
+    places: Sequence[int],
     there: Sequence[Contestant],
     clusters: Mapping[str, Any] | None,
 ) -> tuple[str, ...] | None:
+    task = there[0].table.task
     if clusters is None:
         known: dict[str, str] = {}
         for one in there:
@@ -268,17 +281,54 @@ def _labels(
         # Of an item without one nothing is known: it stands alone.
         return tuple(known.get(key, f"\0{key}") for key in keys)
     ids = [key.partition(" ")[0] for key in keys]
-    missing = [item for item in ids if item not in clusters]
-    if len(missing) == len(ids):
-        return None
-    if missing:
-        raise DesignError(
-            f"{len(missing)} of {len(ids)} items of {there[0].table.task} have no "
-            f"cluster, first {missing[:3]}; an item on its own needs a cluster of its "
-            "own",
-            code="missing-clusters",
-        )
-    return tuple(str(clusters[item]) for item in ids)
+    for given in _by_id(clusters, task, dict(zip(ids, places, strict=True))):
+        missing = [item for item in ids if item not in given]
+        if len(missing) == len(ids):
+            continue
+        if missing:
+            raise DesignError(
+                f"{len(missing)} of {len(ids)} items of {task} have no cluster, first "
+                f"{missing[:3]}; an item on its own needs a cluster of its own",
+                code="missing-clusters",
+            )
+        return tuple(str(given[item]) for item in ids)
+    return None
+
+
+def _by_id(
+    clusters: Mapping[str, Any], task: str, place_of: Mapping[str, int]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield clusters by the ids of items, for each way in which items may be named."""
+    yield clusters
+    # Names in a table of scores became digests within their task on import.
+    yield {digest([task, name]): cluster for name, cluster in clusters.items()}
+    yield {
+        item: f"{task}\0{clusters[str(place)]}"
+        for item, place in place_of.items()
+        if str(place) in clusters
+    }
+
+
+def _unmatched(clusters: Mapping[str, Any], found: Sequence[Round]) -> DesignError:
+    ids = [key.partition(" ")[0] for one in found for key in one.keys]
+    return DesignError(
+        f"none of {len(clusters)} items that have a cluster, first "
+        f"{[*clusters][:3]}, is among the {len(ids)} that are compared, first "
+        f"{ids[:3]}; name items as their source does, by item_id or by their place",
+        code="missing-clusters",
+    )
+
+
+def _unread(
+    choice: Choice, task: str, unread: Mapping[tuple[str, str], str] | None
+) -> str:
+    """Return why there are no answers of a choice, where it may be another reason."""
+    known = unread or {}
+    if (choice.model, task) in known:
+        return f"has answers to it that could not be read: {known[choice.model, task]}"
+    if ("", "") in known:
+        return f"has no answers to it in what could be read; {known['', '']}"
+    return ""
 
 
 def _n_alike(one: Contestant, others: Sequence[Sequence[Contestant]]) -> int:

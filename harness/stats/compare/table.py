@@ -51,6 +51,7 @@ def compare(
     sequential: str | SequentialRule | None = None,
     look: int = 1,
     trials: pd.DataFrame | None = None,
+    unread: Mapping[tuple[str, str], str] | None = None,
 ) -> Comparison:
     """Return how candidates differ from a baseline, and every choice from every other.
 
@@ -83,7 +84,8 @@ def compare(
         in the correction.
     clusters : mapping of item id to cluster, optional
         Instead of the clusters that are stored. A name given here is one cluster in
-        all tasks; a stored one is in several where they share a question.
+        all tasks; a stored one is in several where they share a question. Items go by
+        id, by the name that a table of scores gave them, or by their place in the task.
     fixed : collection of {"train_seed"}
         With it intervals are for these very checkpoints, whatever seeds they have.
     allow : collection of str
@@ -98,6 +100,9 @@ def compare(
         How often one has looked with this one, where levels are spent.
     trials : DataFrame, optional
         Columns of `harness.frames.TRIALS`: versions of packages stand nowhere else.
+    unread : mapping of (model, task) to str, optional
+        Why answers are not there, said where a choice has none; of ``("", "")`` where
+        it is not known whose they were.
 
     Raises
     ------
@@ -144,6 +149,7 @@ def compare(
         },
         allow=allow,
         clusters=clusters,
+        unread=unread,
     )
     confidence_level = 1 - rule.level(look, alpha=1 - confidence_level)
     rules = Rules(

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from harness.errors import DesignError
+from harness.records import digest
 from harness.stats.compare.results import AVERAGE, Choice
 from harness.stats.compare.rounds import UNSCORED
 from harness.stats.compare.table import compare
@@ -223,8 +224,9 @@ def test_clusters_are_those_stored_or_given(answered, compared, right):
     assert_allclose(stored.difference.se / alone.difference.se, 5**0.5, rtol=0.02)
     assert stored.difference.n == 40
     assert only(compared(responses, clusters=given)).difference == stored.difference
-    elsewhere = only(compared(responses, clusters={"x": "1"}))
-    assert elsewhere.difference == alone.difference
+    with pytest.raises(DesignError, match=r"none of 1 items .* \['x'\], is among") as e:
+        compared(responses, clusters={"x": "1"})
+    assert e.value.code == "missing-clusters"
     some = {item: c for item, c in given.items() if item != "ti3"}
     with pytest.raises(DesignError, match="1 of 200 items of t have no cluster") as e:
         compared(responses, clusters=some)
@@ -689,3 +691,60 @@ def test_equal_models_have_an_average_that_is_not_too_few_data(
     assert row.verdict == "no worse"
     assert "rule of three" in row.difference.method
     assert row.p_value == 1
+
+
+def test_clusters_know_items_by_name_and_by_place(answered, compared, right):
+    scores = {("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.6)}
+    responses = answered(scores)
+    passage = {str(i): f"p{i // 5}" for i in range(200)}
+    by_place = only(compared(responses, clusters=passage))
+    index = responses["item_index"].astype(str)
+    named = responses.assign(item_id=[digest(["t", f"q{i}"]) for i in index])
+    by_name = only(compared(named, clusters={f"q{i}": c for i, c in passage.items()}))
+
+    assert by_place.difference.n == by_name.difference.n == 40
+    assert by_place.difference.se == by_name.difference.se
+
+
+def test_a_place_is_of_one_task(answered, compared, right):
+    tasks = {(m, t): right(i, 0.5) for m in "ab" for i, t in enumerate("tu")}
+    passage = {str(i): f"p{i // 5}" for i in range(200)}
+    made = compared(answered(tasks), clusters=passage)
+
+    assert made.average.differences[0].difference.n == 80
+
+
+def test_clusters_of_one_task_leave_others_alone(answered, compared, right):
+    tasks = {(m, t): right(i, 0.5) for m in "ab" for i, t in enumerate("tu")}
+    responses = answered(tasks)
+    items = responses.loc[responses["task"] == "t", "item_id"].unique()
+    pairs = {item: f"c{i // 2}" for i, item in enumerate(items)}
+    made = compared(responses, clusters=pairs)
+    of_t, of_u = (task.differences[0].difference.n for task in made.tasks)
+
+    assert (of_t, of_u) == (100, 200)
+
+
+def test_answers_that_could_not_be_read_are_not_taken_for_not_asked(
+    answered, compared, right
+):
+    scores = {("a", "t"): right(1, 0.5), ("b", "t"): right(2, 0.6)}
+    more = {("a", "u"): right(3, 0.5), ("b", "v"): right(3, 0.5)}
+    responses = answered(scores | more)
+    why = {("b", "u"): "x.jsonl:3: it is no JSON"}
+
+    assert "b was not asked it" in dict(compared(responses).uncompared).values()
+    told = dict(compared(responses, unread=why).uncompared)
+    assert told["u (as cloze)"] == (
+        "b has answers to it that could not be read: x.jsonl:3: it is no JSON"
+    )
+    assert told["v (as cloze)"] == "a, the baseline, was not asked what b was"
+    unknown = dict(
+        compared(responses, unread={("", ""): "x.eval: it is no ZIP"}).uncompared
+    )
+    assert unknown["u (as cloze)"] == (
+        "b has no answers to it in what could be read; x.eval: it is no ZIP"
+    )
+    assert unknown["v (as cloze)"].startswith(
+        "a, the baseline, has no answers to it in what"
+    )
