@@ -25,7 +25,7 @@ from harness.ingest.lm_eval import LmEval
 from harness.ingest.names import PathPattern, completed
 from harness.ingest.parts import Found, Part, Problem, Reader
 from harness.ingest.plain import Csv, Parquet
-from harness.ingest.sniff import Claimed, is_store, sniff
+from harness.ingest.sniff import HEAD_BYTES, Claimed, is_store, sniff
 from harness.records import digest
 from harness.store import Store, as_frame, joined
 
@@ -215,8 +215,14 @@ def load_results(
 
 
 def holds_results(path: str | Path) -> bool:
-    """Return whether there is a file, here or below, that some reader would read."""
-    return os.path.lexists(path) and bool(sniff([path], READERS).claimed)
+    """Return whether there is a file, here or below, that some reader takes for its."""
+    if not os.path.lexists(path):
+        return False
+    for one in sniff([path], READERS).claimed:
+        with one.path.open("rb") as file:
+            if one.reader.claims(one.path, file.read(HEAD_BYTES)):
+                return True  # not by its name alone
+    return False
 
 
 def import_results(
