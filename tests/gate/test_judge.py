@@ -285,6 +285,18 @@ def test_a_partial_run_does_not_pass(nights, judged):
     assert judged(responses, allow_partial=True).status == "passed"
 
 
+def test_a_cells_scores_are_over_the_items_of_its_difference(nights, judged):
+    responses = nights(quiet("a"))
+    is_asked = (responses["step"] != N) | (responses["item_index"] < 100)
+    part = responses[is_asked.to_numpy(dtype=bool)]
+    (cell,) = judged(part, allow_partial=True).cells
+    row = cell.against_baseline
+    gap = row.candidate.score.value - row.baseline.score.value
+
+    assert row.n_items == row.baseline.score.n == row.candidate.score.n == 100
+    assert row.difference.value == pytest.approx(gap, abs=1e-12)
+
+
 def test_a_part_that_both_sides_answered_is_no_partial_run(nights, judged):
     responses = nights(quiet("a"), n_items_total=1000)
 
