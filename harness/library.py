@@ -646,21 +646,20 @@ def _of_files(problems: Sequence[Problem]) -> Iterator[Caution]:
     """Return what of the files' problems bears on every number."""
     from harness.stats.estimate import Caution
 
-    kinds = {
-        "left-out": [one for one in problems if one.is_left_out],
-        "duplicated-runs": [one for one in problems if one.code == "results-twice"],
-    }
-    said = {
-        "left-out": "could not be read and are not in here",
-        "duplicated-runs": "are there twice",
-    }
-    for code, some in kinds.items():
-        if some:
-            yield Caution(
-                code,
-                f"{len(some)} of the files or parts of them {said[code]}, first "
-                f"{some[0].place}: {some[0].reason}",
-            )
+    gone = [one for one in problems if one.is_left_out]
+    twice = [one for one in problems if one.code == "results-twice"]
+    if gone:
+        yield Caution(
+            "left-out",
+            f"{len(gone)} of the files or parts of them could not be read and are not "
+            f"in here, first {gone[0].place}: {gone[0].reason}",
+        )
+    if twice:
+        yield Caution(
+            "duplicated-runs",
+            f"{len(twice)} of the files or parts of them are there twice, first "
+            f"{twice[0].place}: {twice[0].reason}",
+        )
 
 
 def _names(column: pd.Series[Any]) -> tuple[str, ...]:
