@@ -50,7 +50,7 @@ RESPONSE_COLUMNS = (
         "status",
         pa.string(),
         "`ok`, or why there is no score: `nan-logprob`; `refused` where a server would "
-        "not answer; `missing` where another tool's file has no such repeat of the item; "
+        "not answer; `missing` where another tool's file lacks a repeat of an item; "
         "`several-targets` where more than one choice is right, which only "
         "lm-eval's own metrics can score.",
         False,

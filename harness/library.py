@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -591,7 +592,7 @@ def _place(path: str | Path) -> tuple[str, ...]:
     """Return the parts of the path or address by which a source is told from others."""
     if "://" in str(path):
         return tuple(part for part in str(path).split("/") if part)
-    return Path(path).resolve().parts[1:]
+    return Path(os.path.realpath(path)).parts[1:]
 
 
 def _labels(places: Sequence[tuple[str, ...]]) -> list[str]:

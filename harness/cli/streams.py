@@ -122,12 +122,14 @@ def refuse_overwriting(
 
     Beside the results in a folder that is read a report may be written.
     """
-    read = [Path(one).resolve() for one in inputs if one and "://" not in str(one)]
+    read = [
+        Path(os.path.realpath(one)) for one in inputs if one and "://" not in str(one)
+    ]
     written = set()
     for output in outputs:
         if str(output) == "-":
             continue
-        there = output.resolve()
+        there = Path(os.path.realpath(output))  # a loop of links is no error here
         if there in written:
             raise InputError(
                 f"{output} is to be written twice; name each output once",

@@ -101,7 +101,7 @@ def collapse(
         return responses, ()
     asked = _codes(responses, ASKED)
     draw = _codes(responses, (*DRAW, "attempt_id"), within=asked)
-    if draw.max() == asked.max() and responses["model"].nunique() == 1:
+    if draw.max() == asked.max() and len(responses["model"].unique()) == 1:
         return responses, ()  # each was drawn once: there is nothing to be alike
     content, is_rich, is_likelihood = _contents(responses)
     item = _hashes(responses["item_id"]) + _mixed(_numbers(responses["item_index"]))

@@ -235,4 +235,6 @@ def test_courses_that_are_too_short_say_so():
 
     assert "No course has enough points" in shown(short)
     assert "list more steps" in shown(short)
-    assert "Nothing broke in 1 course; 1 more too short to tell." in shown((*short, *long))
+    assert "Nothing broke in 1 course; 1 more too short to tell." in shown(
+        (*short, *long)
+    )

@@ -636,7 +636,8 @@ def clustered(world, tmp_path, field):
     path = world / "clustered.yaml"
     head = (world / "suite.yaml").read_text().split("tasks:\n")[0]
     path.write_text(
-        f"{head}tasks: [{{task: toy_cloze, cluster: {field}}}]\nresources: {{batch_size: 16}}\n"
+        f"{head}tasks: [{{task: toy_cloze, cluster: {field}}}]\n"
+        "resources: {batch_size: 16}\n"
     )
     run_suite(path, tmp_path / "clustered")
     return Store(tmp_path / "clustered").responses(task="toy_cloze")
