@@ -73,6 +73,7 @@ tasks:
     items_digest: 0123456789abcdef
     generation: {temperature: 0.5, until: ["\\n"], do_sample: true}
     repeats: 2
+    cluster: article
 templates:
   - name: plain
   - name: polite
@@ -186,6 +187,7 @@ def test_every_key_is_read(read):
             items_digest="0123456789abcdef",
             generation={"temperature": 0.5, "until": ["\n"], "do_sample": True},
             repeats=2,
+            cluster="article",
         ),
     ]
     assert suite.records() == (
