@@ -187,13 +187,10 @@ def compare(
 
 def _refuse_unscored(comparison: Comparison) -> None:
     """Complain where nothing is compared since answers have no scores."""
-    from harness.stats.compare.rounds import UNSCORED
-
-    whys = [why for _, why in comparison.uncompared]
-    is_silent = all(why.endswith(UNSCORED) for why in whys)
-    if comparison.differences or not whys or not is_silent:
+    if not comparison.is_unscored:
         return
-    what, why = comparison.uncompared[0]
+    whys = comparison.uncompared
+    what, why = whys[0]
     more = f", and {len(whys) - 1} more" if len(whys) > 1 else ""
     raise InputError(
         f"nothing can be compared: at {what} {why}{more}; scores are missing or not "

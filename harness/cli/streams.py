@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.options import TableFormat
-from harness.errors import InputError, RunError
+from harness.errors import InputError
+from harness.whole import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,28 +163,8 @@ def open_output(path: Path) -> Iterator[Any]:
     if str(path) == "-":
         yield sys.stdout.write
         return
-    there = Path(os.path.realpath(path))  # a link stays one
-    # A name of its own: another command may be writing the same file.
-    partial = there.parent / f".{there.name}.{os.getpid()}.partial"
-    try:
-        there.parent.mkdir(parents=True, exist_ok=True)
-        if there.is_dir():
-            raise IsADirectoryError(21, "is a folder")
-        if there.exists() and not there.is_file():  # a device or a pipe
-            with there.open("w", encoding="utf-8") as file:
-                yield file.write
-            return
-        with partial.open("w", encoding="utf-8") as file:
-            yield file.write
-        partial.replace(there)
-    except OSError as error:
-        raise RunError(
-            f"{path}: cannot be written: {error.strerror or error}",
-            code="output-not-written",
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with whole_file(path) as there, there.open("w", encoding="utf-8") as file:
+        yield file.write
 
 
 def print_json(schema: str, document: dict[str, Any]) -> None:

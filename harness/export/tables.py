@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from harness.errors import RunError
 from harness.frames import CONDITION, JOINED
 from harness.stats.scores import (
     default_metrics,
@@ -25,6 +22,7 @@ from harness.stats.scores import (
     told_scores,
 )
 from harness.stats.tables import asked_metrics, chosen_responses
+from harness.whole import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,22 +134,8 @@ def write_parquet(table: pa.Table, place: Path) -> None:
     RunError
         ``output-not-written``.
     """
-    there = Path(os.path.realpath(place))
-    partial = there.parent / f".{there.name}.{os.getpid()}.partial"
-    try:
-        there.parent.mkdir(parents=True, exist_ok=True)
-        if there.is_dir():
-            raise IsADirectoryError(21, "is a folder")
-        pq.write_table(table, partial, compression="zstd")
-        partial.replace(there)
-    except OSError as error:
-        raise RunError(
-            f"{place}: cannot be written: {error.strerror or error}",
-            code="output-not-written",
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with whole_file(place) as there:
+        pq.write_table(table, there, compression="zstd")
 
 
 def write_csv(table: pa.Table, write: Callable[[str], object]) -> None:

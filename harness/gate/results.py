@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness import __version__
+from harness.frames import CONDITION
 from harness.gate.policy import TIERS, Policy, Tier
 from harness.stats.estimate import Caution, Interval, or_none
 
@@ -209,11 +210,7 @@ class Cell:
         look = self.against_history
         mark = self.acknowledged
         return {
-            "task": self.task,
-            "formulation": self.formulation,
-            "num_fewshot": self.num_fewshot,
-            "template": self.template,
-            "generation": self.generation,
+            **{name: getattr(self, name) for name in CONDITION},
             "metric": self.metric,
             "tier": self.tier,
             "state": self.state,

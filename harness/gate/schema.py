@@ -12,9 +12,9 @@ from harness.gate.results import (
     Decision,
     Status,
 )
-from harness.stats.compare.results import Verdict
 from harness.stats.compare.schema import (
     CAUTIONS,
+    CONDITION,
     COUNT,
     INTEGER_OR_NONE,
     INTERVAL,
@@ -26,6 +26,8 @@ from harness.stats.compare.schema import (
     TRUTH,
     UNDEFINED_OR_NUMBER,
     Node,
+    calibration,
+    difference,
     estimate,
     list_of,
     object_of,
@@ -92,14 +94,14 @@ def gate_schema() -> Node:
                 tasks=list_of(TEXT),
             )
         ),
-        calibration={"type": "array", "items": {"type": "object"}},
+        calibration=list_of(calibration()),
         alarms=list_of(
             object_of(
                 draws=TEXT,
                 n_comparisons=COUNT,
                 n_red=COUNT,
                 nominal=NUMBER,
-                rate={"type": "object"},
+                rate=estimate(),
             )
         ),
         confirmation=or_null(
@@ -126,27 +128,8 @@ MARK = object_of(
     set_at=TEXT,
 )
 
-CONDITION: Node = {
-    "task": TEXT,
-    "formulation": TEXT,
-    "num_fewshot": INTEGER_OR_NONE,
-    "template": TEXT,
-    "generation": TEXT,
-    "metric": TEXT,
-}
-
 
 def _cell(tier: Node, decision: Node) -> Node:
-    side = object_of(
-        name=TEXT,
-        model=TEXT,
-        step=INTEGER_OR_NONE,
-        train_seeds=list_of(INTEGER_OR_NONE),
-        score=estimate(),
-        n_items=COUNT,
-        n_items_total=COUNT,
-        n_repeats=COUNT,
-    )
     return object_of(
         **CONDITION,
         tier=tier,
@@ -175,23 +158,5 @@ def _cell(tier: Node, decision: Node) -> Node:
             )
         ),
         no_prediction=TEXT,
-        against_baseline=object_of(
-            **CONDITION,
-            baseline=side,
-            candidate=side,
-            n_items=COUNT,
-            difference=estimate(),
-            over_items=INTERVAL,
-            corrected=INTERVAL,
-            p_value=SHARE,
-            p_adjusted=SHARE,
-            test=TEXT,
-            flips=object_of(n_worse=COUNT, n_better=COUNT, n_equal=COUNT),
-            smallest_detectable=UNDEFINED_OR_NUMBER,
-            delta=UNDEFINED_OR_NUMBER,
-            verdict={"enum": list(get_args(Verdict))},
-            reason=TEXT,
-            mismatches={"type": "array"},
-            cautions=CAUTIONS,
-        ),
+        against_baseline=difference(),
     )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.frames import CONDITION
-from harness.stats.compare.contestants import asked_conditions, contestants
+from harness.stats.compare.contestants import (
+    asked_conditions,
+    condition_words,
+    contestants,
+)
 from harness.stats.tables import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from harness.stats.compare.results import Comparison
+
+PLAINEST = "0-shot"
+"""What a condition is called that has nothing to be told."""
 
 
 class Unmet(NamedTuple):
@@ -58,17 +65,6 @@ def unmet(responses: pd.DataFrame, comparison: Comparison) -> tuple[Unmet, ...]:
         else:
             why = f"{candidate.name} and {baseline.name} are scored by unlike metrics"
         if several.count(condition[0]) > 1:
-            why = f"{_words(condition)}: {why}"
+            why = f"{condition_words(condition) or PLAINEST}: {why}"
         found.append(Unmet(task=condition[0], reason=why, is_own=is_own))
     return tuple(found)
-
-
-def _words(condition: tuple[Any, ...]) -> str:
-    _, formulation, num_fewshot, template, generation = condition
-    parts = (
-        formulation and f"as {formulation}",
-        f"{num_fewshot or 0}-shot",
-        template != "default" and f"template {template}",
-        generation,
-    )
-    return ", ".join(str(part) for part in parts if part)

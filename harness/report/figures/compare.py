@@ -84,28 +84,33 @@ def forest_figure(x_title: str, marks: Mapping[str, Mark], outer: str) -> go.Fig
         colour = Style(place=mark.place).colour
         _add_points(figure, mark.words, colour, mark.symbol, 12)
     _add_points(figure, "average of tasks", str(LIGHT["ink"]), AVERAGE, 13)
-    figure.update_layout(
+    figure.update_layout(**_rows_layout(x_title))
+    figure.update_xaxes(zerolinewidth=1.5)
+    return figure
+
+
+def _rows_layout(x_title: str) -> dict[str, Any]:
+    """Return the layout of rows of names on both sides of 0."""
+    return {
         **layout(),
-        xaxis={
+        "xaxis": {
             "title": {"text": escape(x_title)},
             "zeroline": True,
             "zerolinecolor": LIGHT["muted"],
-            "zerolinewidth": 1.5,
             "side": "bottom",
             **axis(),
             "automargin": "height",
         },
-        yaxis={
+        "yaxis": {
             "type": "category",
             "categoryorder": "array",
             # A numeric axis would draw its zero line through a row, like an interval.
             "zeroline": False,
             **axis(),
         },
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        height=400,
-    )
-    return figure
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        "height": 400,
+    }
 
 
 def is_drawn(row: ForestRow, marks: Mapping[str, Mark]) -> bool:
@@ -196,26 +201,7 @@ def flips_figure() -> go.Figure:
             cliponaxis=False,
             hoverinfo="text",
         )
-    figure.update_layout(
-        **layout(),
-        barmode="relative",
-        xaxis={
-            "title": {"text": "items"},
-            "zeroline": True,
-            "zerolinecolor": LIGHT["muted"],
-            "side": "bottom",
-            **axis(),
-            "automargin": "height",
-        },
-        yaxis={
-            "type": "category",
-            "categoryorder": "array",
-            "zeroline": False,
-            **axis(),
-        },
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        height=400,
-    )
+    figure.update_layout(**_rows_layout("items"), barmode="relative")
     return figure
 
 

@@ -224,6 +224,18 @@ def asked_conditions(responses: pd.DataFrame, choice: Choice) -> set[Condition]:
     return {tuple(map(plain, row)) for row in rows.itertuples(index=False)}
 
 
+def condition_words(condition: Condition) -> str:
+    """Return what of a condition is not the plainest, beside its task."""
+    _, formulation, num_fewshot, template, generation = condition
+    parts = (
+        formulation and f"as {formulation}",
+        num_fewshot and f"{num_fewshot}-shot",
+        template != "default" and f"template {template}",
+        generation,
+    )
+    return ", ".join(str(part) for part in parts if part)
+
+
 def closest(
     baseline: Contestant,
     candidates: Sequence[Contestant],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from harness.frames import CONDITION
 from harness.stats.estimate import Caution, Estimate, Interval, or_none
 from harness.stats.pairs import AllPairs, Correction
 
@@ -217,11 +218,7 @@ class TaskDifference:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
         return {
-            "task": self.task,
-            "formulation": self.formulation,
-            "num_fewshot": self.num_fewshot,
-            "template": self.template,
-            "generation": self.generation,
+            **{name: getattr(self, name) for name in CONDITION},
             "metric": self.metric,
             "baseline": self.baseline.to_dict(),
             "candidate": self.candidate.to_dict(),
@@ -339,11 +336,7 @@ class TaskComparison:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; a ``nan`` becomes ``None``."""
         return {
-            "task": self.task,
-            "formulation": self.formulation,
-            "num_fewshot": self.num_fewshot,
-            "template": self.template,
-            "generation": self.generation,
+            **{name: getattr(self, name) for name in CONDITION},
             "metric": self.metric,
             "sides": [side.to_dict() for side in self.sides],
             "differences": [row.to_dict() for row in self.differences],
@@ -373,6 +366,8 @@ class Comparison:
         ``train_seed`` where intervals are for these very checkpoints.
     uncompared : tuple of (str, str)
         What has no row: which task of whom, and why.
+    is_unscored : bool
+        Whether nothing is compared for want of scores alone.
     cautions : tuple of Caution
         Of the data as a whole, such as repeats that were replayed.
     """
@@ -386,6 +381,7 @@ class Comparison:
     looks: str = ""
     fixed: tuple[str, ...] = ()
     uncompared: tuple[tuple[str, str], ...] = ()
+    is_unscored: bool = False
     cautions: tuple[Caution, ...] = ()
 
     @property

@@ -14,7 +14,12 @@ from harness.frames import SETTINGS
 from harness.records import digest
 from harness.stats.clusters import Codes, cluster_codes
 from harness.stats.comparable import Mismatch, mismatches
-from harness.stats.compare.contestants import Condition, Contestant, closest
+from harness.stats.compare.contestants import (
+    Condition,
+    Contestant,
+    closest,
+    condition_words,
+)
 from harness.stats.compare.difference import Items
 from harness.stats.compare.results import Choice
 from harness.stats.scores import METRICS, UNKNOWN_METRIC
@@ -111,8 +116,10 @@ def rounds(
     allow: Collection[str] = (),
     clusters: Mapping[str, Any] | None = None,
     unread: Mapping[tuple[str, str], str] | None = None,
-) -> tuple[tuple[Round, ...], tuple[Uncompared, ...]]:
-    """Return a round for each condition of the baseline, and what is in none.
+) -> tuple[tuple[Round, ...], tuple[Uncompared, ...], bool]:
+    """Return a round for each condition of the baseline, what is in none, and why.
+
+    Of the last it is said whether it is for want of scores alone.
 
     A candidate meets the baseline under the same condition, or, where it was asked the
     task under another one alone, under that: what differs is then told as mismatches.
@@ -137,7 +144,7 @@ def rounds(
         none of any.
     """
     own, *others = asked
-    found, uncompared = [], []
+    found, uncompared, whys = [], [], set()
     conditions = dict.fromkeys(one.condition for one in own)
     met: set[int] = set()
     for condition in conditions:
@@ -158,6 +165,7 @@ def rounds(
                         f"{baseline.metric.metric}; name one metric for both"
                     )
                 uncompared.append((_name(condition), f"{choice.name} {reason}"))
+                whys.add(reason)
                 one = None
             members.append(one)
             met.add(id(one))
@@ -176,6 +184,7 @@ def rounds(
                 reason = UNSCORED
             reason = reason or f"was not asked what {candidate} was"
             uncompared.append((name, f"{choices[0].name}, the baseline, {reason}"))
+            whys.add(reason)
     if not own:
         told = {name for name, _ in uncompared}
         uncompared += [
@@ -183,7 +192,8 @@ def rounds(
             for name in map(_name, sorted(was_asked(choices[0]), key=str))
             if name not in told
         ]
-    return tuple(found), tuple(uncompared)
+        whys.add(UNSCORED)
+    return tuple(found), tuple(uncompared), bool(uncompared) and whys == {UNSCORED}
 
 
 def _round(
@@ -348,12 +358,5 @@ def _settings(one: Contestant) -> tuple[Any, ...]:
 
 def _name(condition: Condition) -> str:
     """Return a task with what of its condition is not the plainest."""
-    task, formulation, num_fewshot, template, generation = condition
-    parts = [
-        formulation and f"as {formulation}",
-        num_fewshot and f"{num_fewshot}-shot",
-        template != "default" and f"template {template}",
-        generation,
-    ]
-    more = ", ".join(str(part) for part in parts if part)
+    task, more = condition[0], condition_words(condition)
     return f"{task} ({more})" if more else str(task)

@@ -26,6 +26,15 @@ INTEGER_OR_NONE: Node = {"type": ["integer", "null"]}
 TRUTH: Node = {"type": "boolean"}
 SHARE: Node = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 
+CONDITION: Node = {
+    "task": TEXT,
+    "formulation": TEXT,
+    "num_fewshot": COUNT,
+    "template": TEXT,
+    "generation": TEXT,
+    "metric": TEXT,
+}
+
 
 def compare_schema() -> Node:
     """Return the JSON Schema of what ``evalvar compare --json`` prints.
@@ -58,46 +67,46 @@ def compare_schema() -> Node:
         average=or_null(task),
         uncompared=list_of(object_of(what=TEXT, reason=TEXT)),
         cautions=CAUTIONS,
-        calibration=list_of(_calibration()),
+        calibration=list_of(calibration()),
     )
     return {"$schema": SCHEMA_DRAFT, "title": "evalvar compare", **document}
 
 
 def _task() -> Node:
-    condition: Node = {
-        "task": TEXT,
-        "formulation": TEXT,
-        "num_fewshot": COUNT,
-        "template": TEXT,
-        "generation": TEXT,
-        "metric": TEXT,
-    }
-    score = estimate()
-    side = object_of(
-        name=TEXT,
-        model=TEXT,
-        step=INTEGER_OR_NONE,
-        train_seeds=list_of(INTEGER_OR_NONE),
-        score=score,
-        seed_sd=UNDEFINED_OR_NUMBER,
-        n_items=COUNT,
-        n_items_total=COUNT,
-        n_repeats=COUNT,
-        is_partial=TRUTH,
+    square = list_of(list_of(UNDEFINED_OR_NUMBER))
+    tables = ("difference", "se", "z", "n_better", "p_value")
+    pairs = object_of(
+        names=list_of(TEXT),
+        **dict.fromkeys((*tables, "p_adjusted", "low", "high"), square),
+        n=COUNT,
+        method=TEXT,
+        test=TEXT,
     )
+    rank = object_of(name=TEXT, score=estimate(), low=COUNT, high=COUNT, is_top=TRUTH)
+    return object_of(
+        **CONDITION,
+        sides=list_of(_side()),
+        differences=list_of(difference()),
+        ranks=list_of(rank),
+        pairs=or_null(pairs),
+    )
+
+
+def difference() -> Node:
+    """Return the schema of a `harness.stats.compare.results.TaskDifference`."""
     flips = object_of(
         **dict.fromkeys(("n_worse", "n_better", "n_equal"), COUNT),
         **dict.fromkeys(("n_lost", "n_gained", "n_both", "n_neither"), COUNT_OR_NONE),
         lost=list_of(COUNT),
         gained=list_of(COUNT),
     )
-    difference = object_of(
-        **condition,
-        baseline=side,
-        candidate=side,
+    return object_of(
+        **CONDITION,
+        baseline=_side(),
+        candidate=_side(),
         n_items=COUNT,
         n_unpaired=COUNT,
-        difference=score,
+        difference=estimate(),
         over_items=INTERVAL,
         corrected=INTERVAL,
         sequential=or_null(INTERVAL),
@@ -114,26 +123,25 @@ def _task() -> Node:
         ),
         cautions=CAUTIONS,
     )
-    square = list_of(list_of(UNDEFINED_OR_NUMBER))
-    tables = ("difference", "se", "z", "n_better", "p_value")
-    pairs = object_of(
-        names=list_of(TEXT),
-        **dict.fromkeys((*tables, "p_adjusted", "low", "high"), square),
-        n=COUNT,
-        method=TEXT,
-        test=TEXT,
-    )
-    rank = object_of(name=TEXT, score=score, low=COUNT, high=COUNT, is_top=TRUTH)
+
+
+def _side() -> Node:
     return object_of(
-        **condition,
-        sides=list_of(side),
-        differences=list_of(difference),
-        ranks=list_of(rank),
-        pairs=or_null(pairs),
+        name=TEXT,
+        model=TEXT,
+        step=INTEGER_OR_NONE,
+        train_seeds=list_of(INTEGER_OR_NONE),
+        score=estimate(),
+        seed_sd=UNDEFINED_OR_NUMBER,
+        n_items=COUNT,
+        n_items_total=COUNT,
+        n_repeats=COUNT,
+        is_partial=TRUTH,
     )
 
 
-def _calibration() -> Node:
+def calibration() -> Node:
+    """Return the schema of a `harness.stats.calibration.Calibration`."""
     return object_of(
         draws={"enum": list(DRAWS)},
         task=TEXT_OR_NONE,

@@ -139,7 +139,7 @@ def compare(
         formulation=formulation,
         trials=trials,
     )
-    met, uncompared = rounds(
+    met, uncompared, is_unscored = rounds(
         asked,
         choices,
         was_asked=lambda choice: {
@@ -161,9 +161,10 @@ def compare(
         over_seeds="train_seed" not in fixed,
     )
     average, why_not = judge_average(met, choices, rules)
+    tasks = judge_tasks(met, rules)
     return Comparison(
         choices=choices,
-        tasks=judge_tasks(met, rules),
+        tasks=tasks,
         average=average,
         correction=correction,
         confidence_level=confidence_level,
@@ -171,6 +172,7 @@ def compare(
         looks=_looks(rule, look),
         fixed=tuple(sorted(fixed)),
         uncompared=(*uncompared, *why_not),
+        is_unscored=is_unscored and not any(task.differences for task in tasks),
         cautions=(
             *found,
             *rerun_cautions(chosen, metric=metric, kind=kind, trials=trials),

@@ -626,6 +626,20 @@ def test_a_baseline_without_scores_is_told_from_one_that_was_not_asked(
         ("t (as cloze)", f"a, the baseline, {UNSCORED}"),
     )
     assert both.uncompared == (("t (as cloze)", f"a, the baseline, {UNSCORED}"),)
+    assert (found.is_unscored, both.is_unscored) == (False, True)
+
+
+def test_want_of_scores_at_several_tasks_is_told_from_other_reasons(
+    answered, compared, right
+):
+    """The average has a reason of its own, and is none for the tasks."""
+    none = np.full(200, np.nan)
+    scores = {("a", t): right(k, 0.5) for k, t in enumerate("st")}
+    comparison = compared(answered(scores | {("b", t): none for t in "st"}))
+
+    assert comparison.differences == ()
+    assert [what for what, _ in comparison.uncompared][-1] == AVERAGE
+    assert comparison.is_unscored
 
 
 @pytest.mark.parametrize(
