@@ -230,6 +230,9 @@ def test_a_red_gate_can_be_read_and_filtered(opened, scheme):
     assert len(pairs) > 20
     for ink, ground in {tuple(pair) for pair in pairs}:
         assert _contrast(_hex(ink), _hex(ground)) >= 4.5
+    hidden = page.locator("#main tbody tr[hidden]")
+    assert page.locator("#flip-bars-table tbody tr").count() > 1
+    assert hidden.count() == 0
     page.locator("#filter-state").select_option("regression")
     eventually(page, f"{TICKS.format('gate-forest')}.length === 1")
     assert rows(page, "gate-forest-table").first.text_content().strip()[:5] == "boolq"

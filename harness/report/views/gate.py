@@ -104,7 +104,7 @@ def gated_section(result: GateResult) -> Section:
         if cells
         else None,
         table=_table(result, cells, names),
-        extra={"candidates": [forest("", rows, MARKS)]},
+        extra={"candidates": [forest(str(result.candidate), rows, MARKS)]},
     )
     return Section(
         name="gated",
