@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from harness.frames import CONDITION, RESPONSES, SETTINGS, check_responses
+from harness.frames import CONDITION, SETTINGS, check_responses
 from harness.stats.estimate import Caution
-from harness.stats.tables import plain
+from harness.stats.scores import arrow_column
+from harness.stats.tables import numbers_of, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,8 +100,8 @@ def collapse(
     check_responses(responses)
     if len(responses) == 0:
         return responses, ()
-    asked = _codes(responses, ASKED)
-    draw = _codes(responses, (*DRAW, "attempt_id"), within=asked)
+    asked = numbers_of(responses, ASKED)
+    draw = numbers_of(responses, (*DRAW, "attempt_id"), within=asked)
     if draw.max() == asked.max() and len(responses["model"].unique()) == 1:
         return responses, ()  # each was drawn once: there is nothing to be alike
     content, is_rich, is_likelihood = _contents(responses)
@@ -301,8 +302,8 @@ def _contents(responses: pd.DataFrame) -> tuple[Hashes, Flags, Flags]:
     content = _hashes(responses["status"])
     for column in texts:
         content = _mixed(content + _hashes(column))
-    choices = _arrow(responses["choice_logprobs"], "choice_logprobs")
-    metrics = _arrow(responses["metrics"], "metrics")
+    choices = arrow_column(responses["choice_logprobs"], "choice_logprobs")
+    metrics = arrow_column(responses["metrics"], "metrics")
     first, last = metrics.offsets[0].as_py(), metrics.offsets[-1].as_py()
     values = metrics.items.slice(first, last - first)
     target = responses["target_logprob"].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -330,22 +331,6 @@ def _of_lists(counts: npt.NDArray[Any], flat: pa.Array) -> tuple[Hashes, Codes]:
     return hashes, total(np.isfinite(values).astype(np.intp))
 
 
-def _codes(
-    frame: pd.DataFrame, names: Sequence[str], *, within: Codes | None = None
-) -> Codes:
-    """Return which combination of values each row has; null is a value too."""
-    import pandas as pd
-
-    codes = np.zeros(len(frame), dtype=np.intp) if within is None else within
-    for name in names:
-        own, values = pd.factorize(frame[name])
-        if len(values) > 1 or (own < 0).any():
-            # Numbered anew each time, since a product of counts would overflow.
-            combined, _ = pd.factorize(codes * (len(values) + 1) + own)
-            codes = np.asarray(combined, dtype=np.intp)
-    return codes
-
-
 def _hashes(column: pd.Series[Any]) -> Hashes:
     from pandas.util import hash_pandas_object
 
@@ -367,8 +352,3 @@ def _mixed(numbers: Hashes) -> Hashes:
     x = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(x ^ (x >> np.uint64(31)))
-
-
-def _arrow(column: pd.Series[Any], name: str) -> pa.Array:
-    array = pa.array(column, type=RESPONSES.field(name).type, from_pandas=True)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

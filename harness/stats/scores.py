@@ -155,7 +155,9 @@ def score_responses(
 
 def n_choices(responses: pd.DataFrame) -> Floats:
     """Return how many choices each response had; ``nan`` where it had none."""
-    lengths = _arrow(responses["choice_logprobs"], "choice_logprobs").value_lengths()
+    lengths = arrow_column(
+        responses["choice_logprobs"], "choice_logprobs"
+    ).value_lengths()
     return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
@@ -477,7 +479,7 @@ def _texts_equal(responses: pd.DataFrame) -> Floats:
     The answer is what the task's filter made of the text; without one, the text.
     """
     text, answer, target = (
-        _arrow(responses[name], name) for name in ("text", "answer", "target")
+        arrow_column(responses[name], name) for name in ("text", "answer", "target")
     )
     equal = pc.cast(pc.equal(pc.coalesce(answer, text), target), pa.float64())
     return np.asarray(equal.to_numpy(zero_copy_only=False), dtype=np.float64)
@@ -485,7 +487,7 @@ def _texts_equal(responses: pd.DataFrame) -> Floats:
 
 def _stored(responses: pd.DataFrame) -> tuple[npt.NDArray[np.intp], pa.Array, Floats]:
     """Return lm-eval's own metrics as flat (row, name, value) columns."""
-    maps = _arrow(responses["metrics"], "metrics")
+    maps = arrow_column(responses["metrics"], "metrics")
     offsets = maps.offsets.to_numpy()
     keys = maps.keys.slice(offsets[0], offsets[-1] - offsets[0])
     items = maps.items.slice(offsets[0], len(keys)).to_numpy(zero_copy_only=False)
@@ -496,7 +498,7 @@ class _Ragged:
     """A column of lists as one flat array, with each row's count and start."""
 
     def __init__(self, column: pd.Series[Any], name: str) -> None:
-        lists = _arrow(column, name)
+        lists = arrow_column(column, name)
         self.counts = lists.value_lengths().fill_null(0).to_numpy()
         self._starts = np.cumsum(self.counts) - self.counts
         flat = lists.flatten().cast(pa.float64())
@@ -512,7 +514,7 @@ class _Ragged:
         return out
 
 
-def _arrow(column: pd.Series[Any], name: str) -> pa.Array:
+def arrow_column(column: pd.Series[Any], name: str) -> pa.Array:
     """Return a column as one Arrow array of its type in `RESPONSES`."""
     array = pa.array(column, type=RESPONSES.field(name).type, from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
@@ -521,7 +523,7 @@ def _arrow(column: pd.Series[Any], name: str) -> pa.Array:
 def _numbers(column: pd.Series[Any]) -> Floats:
     """Return a nullable column as floats of our own; null is ``nan``."""
     return np.array(
-        _arrow(column, str(column.name))
+        arrow_column(column, str(column.name))
         .cast(pa.float64())
         .to_numpy(zero_copy_only=False)
     )
